@@ -49,6 +49,8 @@ def test_the_report_is_a_table_or_json(
         (["--fields", "instruction=ask,output=reply"], 1, "no field 'ask'"),
         (["--dev", "0.0001"], 1, "dev would be empty"),
         (["--boilerplate", "absent"], 1, "cannot read the patterns"),
+        (["--seed", str(1 << 64)], 2, "'--seed'"),
+        (["--max-line-mib", "99999999999999"], 2, "'--max-line-mib'"),
         (["--deidentify", "stars"], 2, "surrogates or tags"),
         (["--deidentify", "surrogates"], 2, "surrogates need a key"),
         (["--deidentify", "tags", "--keep", "COLOUR"], 2, "the kinds are"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lorabay.data.deidentify.wishes import DeidentifyWishes
 
 _MIB = 1 << 20
+_MOST_SEED = (1 << 63) - 1
 
 Inputs = Annotated[
     list[Path],
@@ -43,7 +44,8 @@ Languages = Annotated[
 ]
 MostChars = Annotated[int, typer.Option(min=1, help="Longest example, in characters.")]
 LongestLine = Annotated[
-    int, typer.Option(min=1, help="Longest line or value that is read, in Mi characters.")
+    int,
+    typer.Option(min=1, max=1 << 20, help="Longest line or value that is read, in Mi characters."),
 ]
 OwnPatterns = Annotated[
     Path | None,
@@ -70,7 +72,7 @@ TimeField = Annotated[
 CustomerField = Annotated[
     str | None, typer.Option(help="Field that tells one customer from another.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Another number is another split.")]
+Seed = Annotated[int, typer.Option(min=0, max=_MOST_SEED, help="Another number is another split.")]
 TemplateBase = Annotated[
     str | None,
     typer.Option(help="Base whose chat template is tried on every row. Default: none is."),

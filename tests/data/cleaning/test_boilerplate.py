@@ -44,6 +44,9 @@ def test_a_company_has_patterns_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "own").write_text("fine\n(open\n", encoding="utf-8")
     with pytest.raises(SetupError, match="own:2 is no regular expression"):
         boilerplate(tmp_path / "own")
+    (tmp_path / "own").write_text(f"{'(' * 10**5}\na{{99999999999}}\n", encoding="utf-8")
+    with pytest.raises(SetupError, match="own:1 is no regular expression"):
+        boilerplate(tmp_path / "own")
     (tmp_path / "own").write_text("(?P<a>x)\n", encoding="utf-8")
     with pytest.raises(SetupError, match="own:1: groups"):
         boilerplate(tmp_path / "own")

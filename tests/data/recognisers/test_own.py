@@ -44,7 +44,11 @@ def test_a_word_of_the_context_makes_a_guess_count(tmp_path: Path) -> None:
         ("[[recogniser]]\nname = 'X1'\nregex = 'a'\nscore = 3", "from 0 to 1"),
         ("[[recogniser]]\nname = 'X1'\nregex = 'a'\ncontext = 3", "list of words"),
         ("[[recogniser]]\nname = 'X1'\nregex = 'a'\ncolour = 3", "other fields"),
+        ("[[recogniser]]\nname = 'X1'\nregex = 'a{99999999999}'", "its regex is none"),
+        (f"[[recogniser]]\nname = 'X1'\nregex = '{'(' * 10**5}'", "its regex is none"),
         ("[[", "cannot read"),
+        (f"a = {'[' * 10**5}", "cannot read"),
+        (f"a = {'1' * 10**4}", "cannot read"),
     ],
 )
 def test_what_is_no_recogniser_is_one_line(tmp_path: Path, text: str, problem: str) -> None:

@@ -70,7 +70,7 @@ def _own(path: Path) -> list[str]:
             continue
         try:
             compiled = re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise SetupError(f"{path}:{number} is no regular expression: {error}") from error
         if compiled.groups and re.search(r"\\\d|\(\?P", pattern):
             raise SetupError(f"{path}:{number}: groups with names or references cannot be joined")

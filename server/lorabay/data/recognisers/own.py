@@ -60,7 +60,7 @@ def own_recognisers(path: Path) -> dict[str, OwnRecogniser]:
     try:
         text = path.read_text(encoding="utf-8")
         entries = tomllib.loads(text).get("recogniser")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SetupError(f"cannot read the recognisers in {path}: {error}") from error
 
     if not isinstance(entries, list) or not entries:
@@ -90,7 +90,7 @@ def _compiled(where: str, regex: object) -> re.Pattern[str]:
         raise SetupError(f"{where} has no regex")
     try:
         return re.compile(regex)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise SetupError(f"{where}: its regex is none: {error}") from error
 
 
