@@ -29,3 +29,10 @@ def test_every_reason_of_a_row_is_a_line(tmp_path: Path) -> None:
         },
     ]
     assert changes.counts[Code.TOO_LONG] == 1
+
+
+def test_any_place_can_be_written(tmp_path: Path) -> None:
+    """Also one that is no text."""
+    with Changes(tmp_path / "changes.jsonl") as changes:
+        changes.add("a\udcff:1", (Note(Code.TOO_LONG),))
+    assert json.loads((tmp_path / "changes.jsonl").read_bytes())["source"] == "a\udcff:1"

@@ -44,3 +44,9 @@ def test_mixing_keeps_numbers_apart() -> None:
     values = mixed(np.arange(1, 1001, dtype=np.uint64))
     assert len(np.unique(values)) == 1000
     assert abs(np.mean(values / 2**64) - 0.5) < 0.05
+
+
+def test_half_a_character_is_compared_like_any_other() -> None:
+    """JSON can hold one."""
+    assert digest("a\ud800") == digest("a\ud800") != digest("a\ud801")
+    assert len(grams("a\ud800")) == 1

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from lorabay.errors import SetupError
+from lorabay.judging.answers import AnswerSet
 from lorabay.judging.blind_set import NAMES_FILE, read_blind_set, read_names
-from tests.judging.answered import NAMES, blind_folder
+from lorabay.judging.making import make_blind_set
+from tests.judging.answered import NAMES, blind_folder, question
 
 
 @pytest.fixture
@@ -52,6 +54,18 @@ def test_a_damaged_set_is_one_line(folder: Path, tmp_path: Path) -> None:
     (folder / "sheets.json").write_text("[{}]")
     with pytest.raises(SetupError, match=r"is not a blind set: 0.judge: Field required"):
         read_blind_set(folder)
+
+
+def test_half_a_character_is_shown_as_a_sign(tmp_path: Path) -> None:
+    """JSON of an answer can hold it, and a file cannot."""
+    sets = [
+        AnswerSet(name, "a.jsonl", {question(1): f"{name} \ud800", question(2): name})
+        for name in NAMES[:2]
+    ]
+    make_blind_set(sets, ["anna"], tmp_path / "blind")
+    pairs = read_blind_set(tmp_path / "blind").pairs.values()
+    answers = {answer for pair in pairs for answer in pair.answers.values()}
+    assert answers == {*NAMES[:2], *(f"{name} \ufffd" for name in NAMES[:2])}
 
 
 def test_names_may_be_elsewhere(folder: Path, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_answers_that_name_their_set_are_counted(tmp_path: Path) -> None:
         ([SETS[0], SETS[0]], ["anna"], "the same name"),
         (SETS, ["anna", "anna"], "a name of their own"),
         (SETS, [], "a name of their own"),
+        (SETS, ["anna", "ben\udcff"], "is not UTF-8"),
     ],
 )
 def test_wishes_that_cannot_be_had(

@@ -26,7 +26,9 @@ class Changes:
         self.counts: Counter[Code] = Counter()
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("w", encoding="utf-8", newline="\n")
+        self._file = self._path.open(
+            "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+        )
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -36,8 +36,8 @@ def matching_example(example: Example) -> str:
 
 
 def digest(text: str) -> bytes:
-    """Return 16 bytes that stand for a text."""
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+    """Return 16 bytes that stand for a text, whatever is in it."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def grams(text: str) -> NDArray[np.uint64]:
@@ -45,7 +45,7 @@ def grams(text: str) -> NDArray[np.uint64]:
 
     A shorter text is one run.
     """
-    codes = np.frombuffer(text.encode("utf-32-le"), dtype="<u4").astype(np.uint64)
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
     length = min(GRAM, len(codes))
     count = len(codes) - length + 1
 

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ _PAIR = TypeAdapter(Pair)
 _SHEETS = TypeAdapter(tuple[Sheet, ...])
 _NAMES = TypeAdapter(dict[str, str])
 
+_LONE = re.compile("[\ud800-\udfff]")
+
 
 @dataclass(frozen=True, slots=True)
 class BlindSet:
@@ -46,16 +49,21 @@ class BlindSet:
 
 def write_blind_set(folder: Path, blind_set: BlindSet, names: Mapping[str, str]) -> None:
     """Fill an empty folder; only its owner may read the tokens and the names."""
-    lines = (json.dumps(asdict(pair), ensure_ascii=False) for pair in blind_set.pairs.values())
+    lines = (_written(asdict(pair)) for pair in blind_set.pairs.values())
     (folder / PAIRS_FILE).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     secret = {SHEETS_FILE: [asdict(sheet) for sheet in blind_set.sheets], NAMES_FILE: dict(names)}
     for name, content in secret.items():
         path = folder / name
         path.touch(mode=0o600)
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        path.write_text(f"{_written(content, indent=1)}\n", encoding="utf-8")
 
     (folder / VOTES_FOLDER).mkdir(mode=0o700)
+
+
+def _written(content: object, indent: int | None = None) -> str:
+    """Return a value as JSON, with a sign for what is half a character."""
+    return _LONE.sub("\ufffd", json.dumps(content, ensure_ascii=False, indent=indent))
 
 
 def read_blind_set(folder: Path) -> BlindSet:

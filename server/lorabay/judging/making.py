@@ -97,7 +97,7 @@ def make_blind_set(
     """Write a blind set into the new folder `output`, and return what it came to.
 
     Without a seed, aliases, orders and sides are another chance each time. Raises UsageError for
-    fewer than two sets or a judge named twice, and SetupError for sets that do not meet or a folder
+    fewer than two sets, a judge named twice or a name that cannot be written, and SetupError for sets that do not meet or a folder
     that cannot be made; nothing is left then.
     """
     if len(sets) < 2:
@@ -106,6 +106,10 @@ def make_blind_set(
         raise UsageError("two sets of answers have the same name")
     if not judges or len(set(judges)) < len(judges):
         raise UsageError("each judge needs a name of their own: --judge NAME")
+
+    for name in (*(one.name for one in sets), *judges):
+        if not _is_text(name):
+            raise UsageError(f"the name {name!r} is not UTF-8; choose another one")
 
     chance = random.Random(seed)
     by_name = {one.name: one for one in sets}
@@ -117,6 +121,10 @@ def make_blind_set(
     with new_folder(output, inputs) as made:
         write_blind_set(made, blind_set, names)
     return _report(sets, judges, output, pairing)
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _report(

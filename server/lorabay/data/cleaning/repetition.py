@@ -27,7 +27,7 @@ def is_repetitive(example: Example) -> Note | None:
         return Note(Code.REPETITIVE_ANSWER, f"{len(set(lines))} of {len(lines)} lines differ")
 
     # A loop packs to a tenth; a plain text to a half. The search for it is dear, packing is not.
-    data = answer.encode()
+    data = answer.encode("utf-8", "surrogatepass")
     if 4 * len(zlib.compress(data, 1)) > len(data):
         return None
     loop = _LOOP.search(answer)

@@ -86,7 +86,7 @@ def read_key(path: Path | None, environ: Mapping[str, str], data: Iterable[Path]
 
 
 def _checked(text: str, where: str) -> Key:
-    secret = text.strip().encode()
+    secret = text.strip().encode("utf-8", "surrogateescape")
     if len(secret) < LEAST_BYTES:
         raise SetupError(f"the key in {where} is shorter than {LEAST_BYTES} bytes")
     return Key(secret)
