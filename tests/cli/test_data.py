@@ -49,8 +49,6 @@ def test_the_report_is_a_table_or_json(
         (["--fields", "instruction=ask,output=reply"], 1, "no field 'ask'"),
         (["--dev", "0.0001"], 1, "dev would be empty"),
         (["--boilerplate", "absent"], 1, "cannot read the patterns"),
-        (["--seed", str(1 << 64)], 2, "'--seed'"),
-        (["--max-line-mib", "99999999999999"], 2, "'--max-line-mib'"),
         (["--deidentify", "stars"], 2, "surrogates or tags"),
         (["--deidentify", "surrogates"], 2, "surrogates need a key"),
         (["--deidentify", "tags", "--keep", "COLOUR"], 2, "the kinds are"),
@@ -68,6 +66,16 @@ def test_a_failure_is_one_line_and_leaves_nothing(
     assert run(["data", "prepare", str(source), "-o", str(tmp_path / "out"), *flags]) == code
     assert problem in the_error()
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+@pytest.mark.parametrize("flag", ["--seed", "--max-line-mib"])
+def test_numbers_have_a_limit(
+    tmp_path: Path, source: Path, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beyond which they fit nothing."""
+    flags = [flag, str(1 << 64)]
+    assert run(["data", "prepare", str(source), "-o", str(tmp_path / "out"), *flags]) == 2
+    assert f"'{flag}'" in capsys.readouterr().err
 
 
 def test_without_the_extra_the_line_says_what_to_install(

@@ -61,9 +61,9 @@ def test_a_field_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_what_a_row_says_is_not_shown_as_a_field(tmp_path: Path) -> None:
     """A CSV without a header has its first row for one."""
     path = _written(tmp_path, "a.csv", "Anna,13812345678,E12345678\nBo,13912345678,G12345678\n")
-    with pytest.raises(SetupError, match="its 3 fields, .* has it a header") as told:
+    with pytest.raises(SetupError, match="its 3 fields, whose names look like") as told:
         _rows(path)
-    with pytest.raises(SetupError, match="its 3 fields, .* has it a header") as missed:
+    with pytest.raises(SetupError, match="its 3 fields, whose names look like") as missed:
         _rows(path, fields={"instruction": "ask", "output": "reply"})
     for message in (str(told.value), str(missed.value)):
         assert not any(said in message for said in ("Anna", "138", "E123"))

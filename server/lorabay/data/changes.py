@@ -26,9 +26,7 @@ class Changes:
         self.counts: Counter[Code] = Counter()
 
     def __enter__(self) -> Self:
-        self._file = self._path.open(
-            "w", encoding="utf-8", errors="backslashreplace", newline="\n"
-        )
+        self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
         return self
 
     def __exit__(self, *_: object) -> None:

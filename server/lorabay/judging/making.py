@@ -97,8 +97,8 @@ def make_blind_set(
     """Write a blind set into the new folder `output`, and return what it came to.
 
     Without a seed, aliases, orders and sides are another chance each time. Raises UsageError for
-    fewer than two sets, a judge named twice or a name that cannot be written, and SetupError for sets that do not meet or a folder
-    that cannot be made; nothing is left then.
+    fewer than two sets, a judge named twice or a name that cannot be written, and SetupError for
+    sets that do not meet or a folder that cannot be made; nothing is left then.
     """
     if len(sets) < 2:
         raise UsageError("a comparison needs two sets of answers or more")

@@ -18,6 +18,7 @@ def test_a_phone_is_the_same_however_it_is_written() -> None:
         "+86 138-1234-5678",
         "１３８１２３４５６７８",
         "008613812345678",
+        "86 13812345678",
         "一三八一二三四五六七八",
     ]
     made = [phone(form, KEY) for form in forms]
@@ -26,7 +27,8 @@ def test_a_phone_is_the_same_however_it_is_written() -> None:
     assert made[1] == f"+86 138-{made[0][3:7]}-{made[0][7:]}"
     assert made[2] == made[0].translate({ord("0") + digit: 0xFF10 + digit for digit in range(10)})
     assert made[3] == f"0086{made[0]}"
-    assert made[4].startswith("一三八")
+    assert made[4] == f"86 {made[0]}"
+    assert made[5].startswith("一三八")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_a_row_has_no_holes(tmp_path: Path) -> None:
 
 def test_a_row_says_how_its_own_lines_were_decoded(tmp_path: Path) -> None:
     """Not how the header was, nor a broken row before it."""
-    data = "问,答\n".encode("gb18030") + b"1,2\n" + "好,\"是\n5,6\n".encode("gb18030")
+    data = "问,答\n".encode("gb18030") + b"1,2\n" + '好,"是\n5,6\n'.encode("gb18030")
     read = _read(tmp_path / "a", data + "好,是\n".encode("gb18030"))
     assert [getattr(record, "notes", None) for record in read] == [
         (),

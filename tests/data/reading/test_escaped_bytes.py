@@ -35,7 +35,9 @@ def test_what_is_in_no_encoding_is_none() -> None:
 
 
 @pytest.mark.parametrize("stray", [b"\xe9", b"\xe4\xbd", b"\xff"])
-@pytest.mark.parametrize("text", ["我的订单", "Le café près", "Où est la carte à puce ?", "Где мой заказ", "ok 🙂"])
+@pytest.mark.parametrize(
+    "text", ["我的订单", "Le café près", "Où est la carte à puce ?", "Где мой заказ", "ok 🙂"]
+)
 def test_what_is_utf8_but_for_some_bytes_is_in_no_encoding(text: str, stray: bytes) -> None:
     """A character that was cut does not spoil the others of its line."""
     for data in (text.encode() + stray, stray + b" " + text.encode()):

@@ -48,7 +48,7 @@ def _country(text: str, digits: str) -> str:
     abroad = "00" if digits.startswith("00") else ""
     has_plus = "+" in text or "＋" in text
     if not abroad and not has_plus:
-        is_chinese = digits.startswith(_CHINA) and len(digits) == len(_CHINA) + _CHINESE_MOBILE
+        is_chinese = digits.startswith(_CHINA) and len(digits) == len(_CHINA) + _CHINESE_DIGITS
         if is_chinese:
             return _CHINA
         return _AMERICA if _AMERICAN.fullmatch(digits) else ""
