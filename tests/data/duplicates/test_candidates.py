@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lorabay.data.duplicates import candidates
 from lorabay.data.duplicates.candidates import similar_pairs
+from lorabay.data.duplicates.clusters import Clusters
 from lorabay.data.duplicates.signature_files import SignatureFiles
 from lorabay.data.duplicates.signatures import BANDS
 from lorabay.data.matching import grams
@@ -41,3 +44,41 @@ def test_a_band_that_many_share_is_searched_in_part(
     pairs = _pairs(tmp_path, ["all of them say the same thing"] * 6, list(range(6)))
     near = {(place, place + step) for place in range(6) for step in (1, 2) if place + step < 6}
     assert pairs == near | {(0, 3), (0, 4), (0, 5)}
+
+
+def test_the_likeliest_pairs_of_a_row_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many it has; of equal ones those with rows of better rank."""
+    monkeypatch.setattr(candidates, "MOST_PAIRS", 2)
+    text = "all of them say the same thing, at such a length that a word is not much of it"
+    pairs = _pairs(tmp_path, [text, f"{text} or", text, text, text], list(range(5)))
+    assert pairs == {(0, 1), (0, 2), (1, 2), (0, 3), (2, 3), (0, 4), (2, 4)}
+
+
+def test_what_joins_clusters_is_kept_besides(tmp_path: Path) -> None:
+    """No more of it than there are rows, and it joins what all pairs would."""
+    dice = random.Random(3)
+    words = [f"word{number}" for number in range(30)]
+    texts = []
+    for number in range(60):
+        changed = [f"other{number % 2}"] * 15 + words[15:]
+        changed[dice.randrange(15, 30)] = f"own{number}"
+        texts.append(" ".join(changed))
+
+    with SignatureFiles(tmp_path) as files:
+        for text in texts:
+            files.add(grams(text))
+        files.flush()
+        rows = np.arange(len(texts))
+        every, _ = similar_pairs(files, rows, 0.6, lambda _: None)
+        joins, _ = similar_pairs(files, rows, 2.0, lambda _: None, 0.6)
+
+    assert len(joins) < len(texts) < len(every)
+    assert _roots(len(texts), joins).tolist() == _roots(len(texts), every).tolist()
+
+
+def _roots(count: int, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    clusters = Clusters(count)
+    clusters.join_pairs(zip((codes >> 32).tolist(), (codes & 0xFFFFFFFF).tolist(), strict=True))
+    return clusters.roots()

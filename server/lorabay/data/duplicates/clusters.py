@@ -33,6 +33,19 @@ class Clusters:
         for first, second in pairs:
             self.join(first, second)
 
+    def join_apart(
+        self, firsts: NDArray[np.int64], seconds: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Join pairs of rows, and return for each whether it was in two clusters until then."""
+        apart = np.zeros(len(firsts), dtype=np.bool_)
+        for place, (first, second) in enumerate(
+            zip(firsts.tolist(), seconds.tolist(), strict=True)
+        ):
+            if self._root(first) != self._root(second):
+                self.join(first, second)
+                apart[place] = True
+        return apart
+
     def join_equal(self, values: NDArray[np.uint64]) -> None:
         """Join the rows of equal values; 0 stands for none."""
         order = np.argsort(values, kind="stable")

@@ -59,19 +59,18 @@ class NearDuplicates:
         self._signatures = signatures
         self._grams_of = lru_cache(_REMEMBERED_TEXTS)(grams_of)
         self._similarity = similarity
-        self._not_similar: set[tuple[int, int]] = set()
+        self._not_similar = np.empty(0, dtype=np.int64)
 
     def find(
         self, rows: NDArray[np.int64], least: float, advance: Callable[[int], object]
     ) -> Found:
         """Return what goes and what stays of `rows`, which are given in order of rank.
 
-        Pairs are those of `least` estimated similarity or more.
+        Pairs join all that is joined by `least` estimated similarity or more.
         """
         duplicates: list[Duplicate] = []
-        least = min(least, self._similarity - MARGIN)
         while True:
-            pairs = similar_pairs(self._signatures, rows, least, advance)
+            pairs = similar_pairs(self._signatures, rows, self._similarity - MARGIN, advance, least)
             found = self._among(rows, pairs)
             if not found:
                 return Found(tuple(duplicates), rows, pairs)
@@ -84,14 +83,17 @@ class NearDuplicates:
     def _among(self, rows: NDArray[np.int64], pairs: Pairs) -> list[Duplicate]:
         codes, estimates = pairs
         likely = codes[estimates >= self._similarity - MARGIN]
+        # Most pairs of an earlier search were found not to be similar.
+        named = rows[likely >> 32] << 32 | rows[likely & 0xFFFFFFFF]
+        likely = likely[~np.isin(named, self._not_similar)]
         # By the later row, so that it is known of every earlier one whether it stays.
         likely = likely[np.lexsort((likely >> 32, likely & 0xFFFFFFFF))]
 
         gone: set[int] = set()
-        found = []
+        found, others = [], []
         for code in likely.tolist():
             kept, row = int(rows[code >> 32]), int(rows[code & 0xFFFFFFFF])
-            if kept in gone or row in gone or (kept, row) in self._not_similar:
+            if kept in gone or row in gone:
                 continue
 
             similarity = jaccard(self._grams_of(kept), self._grams_of(row))
@@ -99,7 +101,8 @@ class NearDuplicates:
                 gone.add(row)
                 found.append(Duplicate(row, kept, similarity))
             else:
-                self._not_similar.add((kept, row))
+                others.append(kept << 32 | row)
+        self._not_similar = np.union1d(self._not_similar, np.array(others, dtype=np.int64))
         return found
 
 
