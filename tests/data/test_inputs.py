@@ -38,6 +38,15 @@ def test_type_and_layout_are_found_and_can_be_named(tmp_path: Path) -> None:
         _rows(path, file_type="xml")
 
 
+def test_an_object_on_one_line_is_a_row_or_holds_them(tmp_path: Path) -> None:
+    """By what its fields say."""
+    row = GOOD.strip()
+    path = _written(tmp_path, "a.json", f'{{"version": "1", "data": [{row}, {row}]}}')
+    assert [len(_rows(path)[2]), _rows(path)[0]] == [2, "json"]
+    path = _written(tmp_path, "b.json", GOOD.replace("}", ', "tags": [{"a": 1}]}'))
+    assert [len(_rows(path)[2]), _rows(path)[0]] == [1, "jsonl"]
+
+
 def test_a_broken_row_hides_no_other(tmp_path: Path) -> None:
     """It keeps its number, and says what is wrong."""
     path = _written(tmp_path, "a.jsonl", f"{{broken\n{GOOD}\n{GOOD}")

@@ -132,7 +132,7 @@ def open_input(file: TextFile, wishes: InputWishes) -> Opened:
     _check_choice("--file-type", wishes.file_type, tuple(READERS))
     _check_choice("--layout", wishes.layout, tuple(LAYOUTS))
 
-    file_type = wishes.file_type or type_of(file)
+    file_type = wishes.file_type or type_of(file, _is_row)
     read = READERS[file_type](file)
     head = _head(file, read)
     sample = [record.fields for record in head if isinstance(record, Record)]
@@ -140,6 +140,10 @@ def open_input(file: TextFile, wishes: InputWishes) -> Opened:
     name, layout = _layout(file, sample, wishes)
     rows = (_row(record, layout) for record in chain(head, read))
     return Opened(file, file_type, name, rows)
+
+
+def _is_row(fields: Fields) -> bool:
+    return layout_of([fields]) is not None
 
 
 def _head(file: TextFile, read: Iterator[Record | Broken]) -> list[Record | Broken]:

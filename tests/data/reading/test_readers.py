@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from lorabay.data.reading.readers import READERS, SUFFIXES, type_of
+from lorabay.data.reading.records import Fields
 from lorabay.data.reading.text_file import TextFile
 from lorabay.errors import SetupError
+
+
+def _is_row(fields: Fields) -> bool:
+    return bool(fields.keys() & {"question", "messages"})
 
 
 @pytest.mark.parametrize(
@@ -34,7 +39,7 @@ def test_content_comes_before_the_name(tmp_path: Path, name: str, text: str, exp
     """Many files that are called .json hold JSON lines."""
     (tmp_path / name).write_text(text, encoding="utf-8")
     with TextFile(tmp_path / name, 100) as file:
-        assert type_of(file) == expected
+        assert type_of(file, _is_row) == expected
 
 
 def test_a_file_of_no_type_says_what_to_name(tmp_path: Path) -> None:
@@ -44,5 +49,5 @@ def test_a_file_of_no_type_says_what_to_name(tmp_path: Path) -> None:
         TextFile(tmp_path / "a", 100) as file,
         pytest.raises(SetupError, match="--file-type: jsonl, json, csv, parquet, transcript"),
     ):
-        type_of(file)
+        type_of(file, _is_row)
     assert set(SUFFIXES.values()) == set(READERS)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lorabay.data.layouts.table import layout_of
 from lorabay.data.reading import csv_table, json_lines, json_values, parquet, transcripts
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lorabay.data.reading.records import Fields, Reader
     from lorabay.data.reading.text_file import TextFile
@@ -37,8 +36,11 @@ SUFFIXES: Mapping[str, str] = {
 """Endings of names that a folder is searched for, and the type that each stands for."""
 
 
-def type_of(file: TextFile) -> str:
-    """Return the name of the reader for a file; raises SetupError if none is."""
+def type_of(file: TextFile, is_row: Callable[[Fields], bool]) -> str:
+    """Return the name of the reader for a file; raises SetupError if none is.
+
+    `is_row` tells a row from an object that holds the rows.
+    """
     head = file.head.lstrip("\ufeff \t\r\n")
     named = SUFFIXES.get(file.path.suffix.lower())
 
@@ -48,7 +50,9 @@ def type_of(file: TextFile) -> str:
         # The time of a transcript's line may stand in brackets, too.
         return "transcript" if named == "transcript" and _has_speaker(head) else "json"
     if head.startswith("{"):
-        return "jsonl" if named == "jsonl" or _is_row(*head.split("\n", 1)) else "json"
+        line, _, rest = head.partition("\n")
+        is_line = named == "jsonl" or _begins_lines(line, rest, is_row)
+        return "jsonl" if is_line else "json"
     if named is not None:
         return named
     if _has_speaker(head):
@@ -62,10 +66,10 @@ def _has_speaker(head: str) -> bool:
     return any(transcripts.speaker_of(line.rstrip("\r")) for line in head.split("\n")[:20])
 
 
-def _is_row(line: str, rest: str = "") -> bool:
-    """Return whether the first line of a file is a row: an object that holds no other rows.
+def _begins_lines(line: str, rest: str, is_row: Callable[[Fields], bool]) -> bool:
+    """Return whether a file whose first line begins an object has an object a line.
 
-    Where more lines follow, each is one.
+    One on a single line may also hold the rows.
     """
     try:
         value = json.loads(line)
@@ -73,7 +77,7 @@ def _is_row(line: str, rest: str = "") -> bool:
         return False
     if not isinstance(value, dict):
         return False
-    return bool(rest.strip()) or layout_of([value]) is not None or not _holds_objects(value)
+    return bool(rest.strip()) or is_row(value) or not _holds_objects(value)
 
 
 def _holds_objects(value: Fields) -> bool:
