@@ -95,10 +95,14 @@ def test_a_row_says_how_its_own_lines_were_decoded(tmp_path: Path) -> None:
     ]
 
 
-def test_a_row_is_as_long_as_a_line_at_most(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("max_chars", "most_lines"), [(100, 4000), (300_000, 10)])
+def test_a_row_has_a_most_of_characters_and_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_chars: int, most_lines: int
+) -> None:
     """The rows that a stray quote takes in are read again, however many there are."""
+    monkeypatch.setattr(csv_table, "_MOST_LINES", most_lines)
     data = b'q,a\n"1,2\n' + b"3,4\n" * 500
-    read = _read(tmp_path / "a", data, max_chars=100)
+    read = _read(tmp_path / "a", data, max_chars)
     assert [type(record) for record in read] == [Broken, *[Record] * 500]
 
 

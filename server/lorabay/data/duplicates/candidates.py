@@ -80,7 +80,7 @@ def _are_in(ordered: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np
     if not len(ordered):
         return np.zeros(len(values), dtype=np.bool_)
     place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    return ordered[place] == values
+    return np.asarray(ordered[place] == values)
 
 
 def _likeliest(pairs: Pairs) -> Pairs:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lorabay.data.reading.text_file import TextFile
 
 _SEPARATORS = ",\t;|"
+_MOST_LINES = 4000
+"""Lines of a row: what a quote takes in that does not end is read again for each of them."""
 
 
 def read(file: TextFile) -> Iterator[Record | Broken]:
@@ -103,6 +105,8 @@ class _Lines:
         self._chars += len(text)
         if self._chars > self._max_chars:
             raise csv.Error(f"a row of more than {self._max_chars:,} characters")
+        if len(self._taken) > _MOST_LINES:
+            raise csv.Error(f"a row of more than {_MOST_LINES:,} lines")
         return f"{text}\n"
 
     @property
