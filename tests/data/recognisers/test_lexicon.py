@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lorabay.data.recognisers.lexicon import (
+    LONGEST,
     foreign_letters,
     name_parts,
     usual_given_names,
@@ -24,6 +25,12 @@ def test_people_are_no_words() -> None:
     """The dictionary that they are from has some."""
     assert "老张" not in words()
     assert "小米" in words()
+
+
+def test_a_long_product_is_known_by_its_beginning() -> None:
+    """No word that is looked up has more characters."""
+    assert "廖记棒棒" in words()
+    assert max(map(len, words())) == LONGEST
 
 
 def test_usual_given_names_are_known() -> None:

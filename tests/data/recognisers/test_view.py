@@ -18,8 +18,9 @@ def test_width_and_numerals_are_read_alike() -> None:
 
 
 def test_traditional_characters_are_read_as_simplified() -> None:
-    """Those of names and addresses, so that 陳先生 is found as 陈先生 is."""
+    """All that are frequent, so that 陳先生 is found as 陈先生 is."""
     assert View("陳先生，板橋區5號3樓").plain == "陈先生,板桥区5号3楼"
+    assert View("簡訊與訂單").plain == "简讯与订单"
 
 
 @given(st.text(max_size=60))

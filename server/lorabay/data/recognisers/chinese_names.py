@@ -9,6 +9,7 @@ surname alone is found.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lorabay.data.recognisers.chinese_cues import (
@@ -19,14 +20,20 @@ from lorabay.data.recognisers.chinese_cues import (
     around,
 )
 from lorabay.data.recognisers.finding import Finding, Kind
-from lorabay.data.recognisers.lexicon import foreign_letters, name_parts, usual_given_names, words
+from lorabay.data.recognisers.lexicon import (
+    LONGEST,
+    foreign_letters,
+    name_parts,
+    usual_given_names,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lorabay.data.recognisers.view import View
 
-PRIOR = 6.0
+PRIOR = 5.25
 """What a name weighs before anything is known of it."""
 
 ALONE = 1.5
@@ -35,7 +42,14 @@ ALONE = 1.5
 _UNKNOWN_CHARACTER, _UNKNOWN_PART = 17.0, 11.5
 _ONE, _TWO, _THREE, _A_WORD = 1.4, 0.3, 1.0, 10.5
 _USUAL_SIZES, _SIZES = (1, 2), (1, 2, 3)
-_NO_SURNAME = 2.0
+_WELL_KNOWN = 7.5
+"""What a given name weighs at most that many have: 建国, though it is a word."""
+
+_NO_SURNAME, _UNUSUAL = 2.0, 1.5
+_RATHER_RARE = 11.0
+"""What a word weighs less than that is said often."""
+
+_SURNAMES, _LONG_SURNAMES = (2, 1), (4, 3, 2, 1)
 _PETS, _PET = "小阿", 4.0
 """What is put before a character of a name, and what it weighs."""
 
@@ -60,14 +74,19 @@ _NOBODY = frozenset(
     "商家 班级 房客 阿姨 免贵 买家 卖家 店家 厂家 专家 管家 东家 行家 官方 公司 "  # noqa: SIM905
     "国家 单位 业主 车主 机主 户主 房东 "
     "宾客 常客 顾客 乘客 游客 旅客 高管 主管 经理 时候 时间 "
-    "明明 常常 往往 偏偏 渐渐 通通".split()
+    "明明 常常 往往 偏偏 渐渐 通通 甲方 乙方 丙方 查房 封号 时段 单元 同上 相同 无名 未填 成交 "
+    "商祺 平安 安康 常规 常用 通过 应该 还是 和谁 别人 谢绝 谢谢".split()
 )
 """What reads like a name and is said of anybody."""
 
-_NO_NAME = re.compile(r"[我你他她它的了是在有不这那写]|([妈爸哥姐弟妹爷奶叔婶姑舅伯婆太宝娃])\1")
+_NO_NAME = re.compile(
+    r"[我你您他她它的了是在有不这那写着呢吗派请件]|([妈爸哥姐弟妹爷奶叔婶姑舅伯婆太宝娃])\1"
+)
 """What is in no given name that stands alone."""
 
-_LONGEST_WORD = 4
+_NEVER = frozenset("的了吗呢吧给把被您你我他她它没着们")
+"""What ends no given name."""
+
 _SCORE = 0.8
 
 _RUN = re.compile("[\u4e00-\u9fff]+")
@@ -90,6 +109,12 @@ _LIST = re.compile(
 """A sign between two names; without one of `joint` each has to stand alone."""
 
 
+@cache
+def _first_of_long_surnames() -> frozenset[str]:
+    """Return the characters that surnames of more than two begin with: 佐佐木, 爱新觉罗."""
+    return frozenset(name[0] for name in name_parts().surnames if len(name) > _SURNAMES[0])
+
+
 def find(view: View) -> Iterator[Finding]:
     """Yield names."""
     if not view.has_chinese:
@@ -109,6 +134,8 @@ class _Reader:
         self._left, self._right = dict(left), dict(right)
         self._parts = name_parts()
         self._words = words()
+        self._usual = usual_given_names()
+        self._long = _first_of_long_surnames()
         self._letters = foreign_letters()
         if view.is_answer:
             self._left[0] = STRONG
@@ -174,7 +201,7 @@ class _Reader:
         for at in range(end - 1, start - 1, -1):
             place = at - start
             least, chosen = known.get(text[at], _UNKNOWN_CHARACTER) + best[place + 1], (1, 0)
-            for length in range(2, min(_LONGEST_WORD, end - at) + 1):
+            for length in range(2, min(LONGEST, end - at) + 1):
                 weight = known.get(text[at : at + length])
                 if weight is not None and weight + best[place + length] < least:
                     least, chosen = weight + best[place + length], (length, 0)
@@ -196,7 +223,7 @@ class _Reader:
 
     def _names_at(self, at: int, start: int, end: int) -> Iterator[tuple[int, float]]:
         """Yield the lengths of names that could begin at a place, and what they weigh."""
-        for size in (2, 1):
+        for size in _LONG_SURNAMES if self._text[at] in self._long else _SURNAMES:
             surname = self._text[at : at + size]
             weight = self._parts.surnames.get(surname)
             if weight is None or at + size > end:
@@ -216,12 +243,20 @@ class _Reader:
         if at == start or self._text[at - 1] in _ASKED_FOR:
             yield from self._called_by_kin(at)
 
+    def _is_said_often(self, at: int, last: int) -> bool:
+        """Return whether a frequent word stands here, as in a field: 写的是金额."""
+        return self._words.get(self._text[at:last], _RATHER_RARE) < _RATHER_RARE
+
     def _said(self, at: int, last: int, start: int, end: int) -> float:
         """Return what stands around a place says, and more where nothing else stands there."""
         left, right = self._left.get(at, 0.0), self._right.get(last, 0.0)
         if (at, last) == (start, end) and (left or right or not _LATIN.search(self._ahead(at))):
             return left + right + (MEDIUM if left >= STRONG else WEAK)
         if at == start and right >= _MUCH:
+            return left + right + WEAK
+        if left >= STRONG and last == end and not self._is_said_often(at, last):
+            return left + right + _BOTH + WEAK
+        if left >= MEDIUM and right >= _MUCH:
             return left + right + WEAK
         if left >= WEAK and (last == end or right >= _LITTLE):
             return left + right + _BOTH
@@ -241,16 +276,19 @@ class _Reader:
         if said >= WEAK and not self._is_only_a_word(at, last):
             is_pet = self._text[at] in _PETS
             given = _PET + self._given(at + 1, 1) if is_pet else self._given(at, 2)
-            is_usual = given <= _USUAL or self._text[at:last] in usual_given_names()
+            is_twice = self._text[at] == self._text[at + 1]
+            is_known = self._text[at:last] in self._usual
+            is_usual = is_twice or is_known or given <= _USUAL
             if said >= MEDIUM or is_pet or is_usual:
-                yield 2, PRIOR + given + _NO_SURNAME - said
+                unusual = 0.0 if is_known else _UNUSUAL
+                yield 2, PRIOR + given + _NO_SURNAME + unusual - said
 
     def _is_only_a_word(self, at: int, last: int) -> bool:
         """Return whether two characters are no given name by themselves."""
         name = self._text[at:last]
         if name in _NOBODY or _NO_NAME.search(name):
             return True
-        if name[0] == name[1] or name[0] in _PETS or name in usual_given_names():
+        if name[0] == name[1] or name[0] in _PETS or name in self._usual:
             return False
         return name in self._words and not _KIN.match(self._text, last)
 
@@ -279,6 +317,8 @@ class _Reader:
 
     def _given(self, at: int, size: int) -> float:
         parts = self._parts
+        if self._text[at + size - 1] in _NEVER:
+            return _UNKNOWN_CHARACTER
         last = parts.last.get(self._text[at + size - 1], _UNKNOWN_PART)
         if size == 1:
             return _ONE + last
@@ -289,6 +329,8 @@ class _Reader:
         if self._text[at] == self._text[at + 1] or self._text[at : at + 2] in self._words:
             # Some are called by a word, such as 海洋, or by a character said twice.
             both = min(both, _A_WORD)
+        if self._text[at : at + 2] in self._usual:
+            both = min(both, _WELL_KNOWN)
         return _TWO + both
 
     def _alone(self, at: int, size: int, before: float) -> Iterator[tuple[int, float]]:

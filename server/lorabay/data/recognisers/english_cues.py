@@ -6,7 +6,7 @@ import re
 
 TITLE = re.compile(
     r"(?<![A-Za-z])(?i:mr|mrs|ms|miss|mx|dr|prof|professor|doctor|captain|capt|judge|officer|sgt|"
-    r"sergeant|rev|nurse|madam|sir|lady|lord|aunt|uncle|sra?|herr|frau|mme|monsieur)\.?\s+$"
+    r"sergeant|rev|nurse|madam|sir|lady|lord|aunt|uncle|sra?|herr|frau|mme|monsieur|mdm|messrs|cllr|councillor)\.?\s+$"
 )
 """A title; the name follows."""
 
@@ -19,7 +19,9 @@ LABEL = re.compile(
     r"signed for by|approved by|reported by|submitted by|requested by|prepared by|handled by|"
     r"processed by|authori[sz]ed by|created by|assigned to|belongs to|registered to|addressed to|"
     r"nominee|witness|guarantor|approver|participants?|attendees?|claimant|policy ?holder|"
-    r"account owner|joint owner|maiden name,|"
+    r"account owner|joint owner|maiden name,|plaintiff|defendant|borrower|requestor|requester|"
+    r"lessee|lessor|signatory|complainant|respondent|petitioner|deponent|occupant|"
+    r"(?:assignee|owner|requester|reporter|approver|contact|agent|handler) changed(?: from)?|"
     r"(?:reservation|booking|booked|reserved|registered|listed|filed|checked in) under|"
     r"(?:someone|somebody|man|woman|guy|lady|person) called|insured|spouse|co-?signer|ticket owner|"
     r"collected by|picked up by|witnessed by|installed by|"
@@ -57,7 +59,8 @@ ROLE = re.compile(
     r"grand(?:son|daughter|ma|pa|mother|father)|step(?:son|daughter|mother|father)|nephew|niece|ex|"
     r"ex-(?:husband|wife)|spouse|girlfriend|boyfriend|buddy|classmate|co-?worker|mechanic|intern|"
     r"trainee|operator|receptionist|installer|clerk|consultant|broker|underwriter|surveyor|vet|"
-    r"coach|tutor|nanny|babysitter|godson|twin)"
+    r"coach|tutor|nanny|babysitter|godson|twin|walker|sitter|gardener|builder|decorator|au pair|"
+    r"godmother|godfather|goddaughter|guardian|caretaker|concierge|porter|janitor|kid)"
     r"[\s,:(]{1,3}$"
 )
 """What somebody is; the name may follow."""
@@ -100,6 +103,9 @@ DID = re.compile(
     r"wants|needs|insists|complained|swears|picked up|rang|"
     r"texted|hung up|apologi[sz]ed|assured|prescribed|resigned|left (?:me|us|a note|a voicemail|"
     r"a message)|is (?:on|off) (?:leave|sick|holiday|vacation|maternity)|prefers|recommends|"
+    r"will (?:call|ring|be (?:back|in|away|off)|pick|send|come|sign)|refuses|handed|owes|"
+    r"is (?:off|away|out) (?:in|on|until|today|tomorrow|this)|paid the|lost (?:his|her)|"
+    r"didn't (?:call|show|sign|answer|reply)|has (?:left|moved|gone) (?:the|to|home|on)|"
     r"remembers|thinks|hopes|agrees|disagrees|married)(?![A-Za-z])"
 )
 """What says that a person is meant, also where the name is a word."""
@@ -128,18 +134,19 @@ _PEOPLE = (
 SMALL = re.compile(
     r"(?<![A-Za-z])(?i:i am|i'm|im|this is|it's|its|hey its|call(?:ed)?|ask(?:ed)?|ask for|"
     r"tell|told|"
-    r"contact|with|to|hi|hello|hey|dear|thanks|thx|ty|cheers|ok|okay|fyi|per|ping|blame|cc|by|for|"
+    r"contact|with|to|hi|hello|hey|dear|thanks|thx|ty|cheers|ok|okay|fyi|per|ping|blame|cc|by|for|ta|lol|yo|w/|swap|told|like|uh|um|er|erm|"
     r"and|is|was|says|said|thank you|good morning|good evening|good afternoon|morning|evening|love|"
     r"regards|from|named|called|yours|best|sincerely|"
     rf"(?:{_PEOPLE})),? "
+    r"(?:(?:uh|um|er|erm|uhm|big|old|lil|little|young|uncle|auntie?),? )?"
     r"(?!(?:its|im|thx|thanks|hi|hey|ok|okay) )(?P<name>[a-z][a-z'-]{2,20})(?![a-z@.]\w)"
 )
 """Names in small letters, if they are on the list."""
 
 SMALL_BEFORE = re.compile(
-    r"(?:^|(?<=[\n.!?,@] )|(?<=@))(?P<name>[a-z][a-z'-]{2,20})"
+    r"(?:^|(?<=[\n.!?,@] )|(?<=[@<]))(?P<name>[a-z][a-z'-]{2,20})"
     r"(?= (?:here|speaking|said|says|told|promised|called|asked|signed|sent|wrote|has|is|was|from|"
-    r"can you|could you|can u|please|pls|did|wants|needs)(?![a-z])|:|,|\?| it'?s)",
+    r"can you|could you|can u|please|pls|did|wants|needs)(?![a-z])|:|>|,|\?| it'?s)",
     re.MULTILINE,
 )
 """Names in small letters, if they are on the list, by what follows them."""
@@ -153,7 +160,7 @@ _DOES = (
     "in|at|on|to|for|with|by|of|about|as|since|via|re|please|pls|yesterday|today|tomorrow|"
     "regarding|the|your|my|our|his|her|their|this|that|he|she|i|you|we|they|not|are|were|have|"
     "know|get|see|call|check|sign|send|take|make|do|come|use|try|go|knows|swears|returned|"
-    "be|been|broke|spoke|met|set|sold|held|told|led|ran|saw|kept|may|might|must|so|then|there"
+    "next|over|down|up|out|be|been|broke|spoke|met|set|sold|held|told|led|ran|saw|kept|may|might|must|so|then|there"
 )
 PERSON = re.compile(rf"\s(?:(?:{_DOES})(?![A-Za-z'])|[a-z]+ed(?![a-z]))")
 """What follows a person rather than a brand."""
@@ -161,7 +168,11 @@ PERSON = re.compile(rf"\s(?:(?:{_DOES})(?![A-Za-z'])|[a-z]+ed(?![a-z]))")
 USES = re.compile(r"\s[a-z]{3,}")
 
 NAME_ASKED = re.compile(
-    r"(?i:(?:your|the|full|first|last|whose|customer'?s?) names?(?![A-Za-z])[^.]{0,40}\?|"
+    r"(?i:(?:your|the|full|first|last|whose|\w+'s) (?:(?:full|first|last|given|family|middle) )?"
+    r"(?:sur)?names?(?![A-Za-z])[^.]{0,40}\?|"
+    r"(?:^|[.!?] )(?:and )?(?:the |your )?(?:full |first |last |family )?(?:sur)?name,? ?"
+    r"(?:please)?[?.]?$|"
+    r"who should (?:we|i) (?:make|put|address)|"
     r"who am i (?:speaking|talking|chatting)|"
     r"who is (?:this|calling|the)|whom am i|who (?:should|shall) (?:i|we)(?![A-Za-z])|"
     r"may i have (?:your|the) name|"

@@ -30,6 +30,15 @@ _SOFT_LABELS = (
     r"issued|"
     r"released|handed|leased|rented|licen[sc]ed) to"
 )
+_KIN = (
+    r"(?:grand|step|god)(?:son|daughter|mother|father|child|ma|pa)|son|daughter|mother|father|mum|mom|"
+    r"dad|brother|sister|husband|wife|fianc[ée]e?|cousin|nephew|niece|uncle|aunt(?:ie)?|"
+    r"(?:brother|sister|mother|father|son|daughter)-in-law|ex-(?:husband|wife|partner)|girlfriend|"
+    r"boyfriend|neighbou?r|roommate|flatmate|housemate|classmate|colleague|nanny|babysitter|"
+    r"cleaner|carer|au pair|(?:dog|cat) (?:walker|sitter)"
+)
+"""What somebody is to somebody; no brand is one."""
+
 _THINGS = (
     r"phone|mobile|laptop|computer|tablet|screen|printer|access|account|badge|password|login|"
     r"profile|desk|"
@@ -40,7 +49,8 @@ _THINGS = (
     r"mother|father|mum|mom|dad|son|daughter|sister|brother|boss|manager|team|signature|address|"
     r"car|"
     r"house|flat|parents|kids|file|record|permissions|licen[cs]e|subscription|membership|refund|"
-    r"deposit"
+    r"deposit|idea|fault|turn|decision|mistake|suggestion|job|place|replacement|note|handwriting|"
+    r"departure|leave|lease|laptop"
 )
 _UNITS = (
     r"billing|sales|finance|payroll|hr|it|accounts?|accounting|reception|security|claims|returns|"
@@ -59,6 +69,8 @@ LEFT: tuple[tuple[re.Pattern[str], int], ...] = (
             rf"(?<![a-z])(?:{_SOFT_LABELS})(?: name)?\s*[:=-]+\s*$|"
             r"(?<![a-z])(?:let|according to|goes by|known as|(?:his|her|their|my) name as|"
             r"(?:name|signed|listed|recorded|entered|down|registered) as|called me|named)\s$|"
+            rf"(?<![a-z])(?:{_KIN}),?\s$|"
+            r"(?<![a-z])(?:kids|children|sons|daughters|twins|boys|girls|cats|dogs)[,:]\s$|"
             r"(?<![a-z])(?:someone|somebody|a (?:guy|man|lady|woman|person|girl|boy)|(?:it|"
             r"this) was) "
             r"(?:called|named)\s$",
@@ -137,6 +149,11 @@ RIGHT: tuple[tuple[re.Pattern[str], int], ...] = (
     (
         re.compile(
             r"\s(?:speaking|here)(?:[,.!]|$)|"
+            r"\s(?:is out of (?:the )?office|"
+            r"is on (?:annual |sick |parental )?(?:leave|holiday|vacation)|"
+            r"(?:has )?(?:left|joined) the (?:conversation|chat|call|group|channel|meeting|room)|"
+            r"swapped (?:shifts?|with)|called in sick|is typing|was rear-ended|did not appear|"
+            r"has (?:read|seen) (?:it|but))(?![a-z])|"
             r"\s\((?:customer|policy|the insured|account|mother|father|sister|brother|wife|"
             r"husband|son|"
             r"daughter|my|our|aged|dob|hr|it|ceo|cfo|he|she|they|client|tenant|mr|ms|mrs)(?![a-z])|"
@@ -205,12 +222,12 @@ SIGNS = re.compile(
     r"rgds)[,!]?\s?$",
     re.IGNORECASE,
 )
-LAST = re.compile(r"\s*x{0,3}[.!]?\s*$|[.!]?[ \t]*\n")
+LAST = re.compile(r"\s*x{0,3}[.!]?\s*$|[.!]?[ \t]*(?:\n|\| ?[A-Z])")
 """What stands before and after a name that is all in the last line of a letter."""
 
 SIGNED = re.compile(
     r"(?:^|\n)[ \t]*(?:(?:kind|best|warm|many|with)?[ ]?(?:\w+ )?(?:regards|wishes|thanks|love)|"
-    r"thanks(?: \w+)*|"
+    r"thanks(?: \w+)*|sent from my \w+(?: \w+)?|"
     r"thank you(?: \w+)*|thx|cheers|ta|best|sincerely|yours(?: \w+)?|love|rgds|br|kr|xx?|--?|–|"
     r"—)[,.!]?[ \t]*\n\s*$",
     re.IGNORECASE,

@@ -46,7 +46,13 @@ def foreign_first_names() -> frozenset[str]:
 def surnames() -> frozenset[str]:
     """Return surnames of all of them."""
     listed = _names("last_names", f"{HOME} {FOREIGN}") | _japanese("last_name_pairs")
-    return frozenset(listed | _more("[surname]"))
+    return frozenset(listed | _more("[surname]") | _more("[family]"))
+
+
+@cache
+def family_first() -> frozenset[str]:
+    """Return surnames that stand before the given names."""
+    return frozenset(_more("[family]"))
 
 
 def is_listed(word: str) -> bool:

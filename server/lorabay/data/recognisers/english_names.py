@@ -8,6 +8,7 @@ A first name that is also a word, such as Mark, needs more than that.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from lorabay.data.recognisers.chinese_cues import MEDIUM, STRONG, WEAK, around
@@ -37,6 +38,7 @@ from lorabay.data.recognisers.english_frames import (
 )
 from lorabay.data.recognisers.english_lists import (
     common_words,
+    family_first,
     first_names,
     foreign_first_names,
     is_listed,
@@ -55,18 +57,24 @@ if TYPE_CHECKING:
 _SURE, _LIKELY = 0.85, 0.7
 _BACK = 48
 _LONGEST_INITIAL, _SHORTEST = 2, 3
+_PARTS, _SYLLABLE = 3, 6
+"""Parts of an East Asian name in Latin letters, and letters that a syllable has at most."""
+
 _LEAST = 2
 """What words around a name have to say at least, whatever the name looks like."""
 
 _ABBREVIATION = 4
 """Letters that an abbreviation has at most."""
 
-_LETTER = "A-Za-z\u00c0-\u024f"
+_LETTER = "A-Za-z\u00c0-\u024f\u1ea0-\u1ef9"
 _CAPITAL = "A-Z\u00c0-\u00de\u0100-\u017f"
 _WORD = rf"[{_CAPITAL}](?:[{_LETTER}]|['\u2019-](?=[{_LETTER}]))*"
-_PARTICLE = r"(?:van|von|de|der|den|da|di|du|la|le|del|della|dos|bin|binti|al|el|ter|ten|st\.)"
+_PARTICLE = (
+    r"(?:van|von|de|der|den|da|di|du|la|le|del|della|dos|bin|binti|al|el|ter|ten|st\.|[sd]/o)"
+)
+_INITIALS = rf"(?:[{_CAPITAL}]\.){{2,3}}(?=[ ]{_WORD})"
 _SEQUENCE = re.compile(
-    rf"(?<![{_LETTER}\d._/])(?<![A-Za-z\d._]@)(?<![A-Za-z\d]-){_WORD}\.?"
+    rf"(?<![{_LETTER}\d._/])(?<![A-Za-z\d._]@)(?<![A-Za-z\d]-)(?:{_INITIALS}|{_WORD}\.?)"
     rf"(?:[ ](?:(?:{_PARTICLE}[ ]){{1,2}}(?={_WORD}))?{_WORD}(?:(?<=[ ][{_CAPITAL}])\.)?){{0,4}}"
 )
 _TOKEN = re.compile(rf"[{_LETTER}'\u2019.-]+")
@@ -126,6 +134,8 @@ class _Candidate:
     def _strip(self) -> None:
         """Leave words out that are none of a name, at both ends."""
         while self._tokens and self._is_common(0) and not self._begins_a_name():
+            if self._is_titled() or self._is_korean():
+                break
             if self._word(0) in word_names() and (
                 self._is_called() or self._did_something() or self._said(*self._tokens[0]) >= ENOUGH
             ):
@@ -163,9 +173,25 @@ class _Candidate:
         start, end = self._tokens[0]
         return self._text[start:end].endswith(".") and end - start > _LONGEST_INITIAL
 
+    def _is_titled(self) -> bool:
+        """Return whether a title stands before the first word: Prof Green, Mr Pope."""
+        start = self._tokens[0][0]
+        is_after_title = _TITLE_OF_ONE.search(self._text[max(0, start - 8) : start]) is not None
+        return is_after_title and self._word(0) not in _TITLES
+
+    def _is_korean(self) -> bool:
+        """Return whether a surname and two syllables stand here: Park Seo-joon."""
+        if len(self._tokens) < 2:
+            return False
+        start, end = self._tokens[1]
+        is_given = _TWO_SYLLABLES.fullmatch(self._text[start:end]) is not None
+        return is_given and self._word(0) in family_first()
+
     def _word(self, place: int) -> str:
         start, end = self._tokens[place]
-        word = _POSSESSIVE.sub("", self._text[start:end].rstrip(".")).lower()
+        word = _plain(_POSSESSIVE.sub("", self._text[start:end].rstrip(".")).lower())
+        if "." in word:
+            return word[0]
         first, hyphen, _ = word.partition("-")
         return first if hyphen and _is_first(first) else word
 
@@ -176,7 +202,9 @@ class _Candidate:
         """Return whether nothing speaks against it: after `I am` there are also words of "
         "feeling."""
         word = self._word(0)
-        if word in first_names() or word in foreign_first_names() or word in word_names():
+        if self._is_titled() or word in foreign_first_names():
+            return True
+        if word in first_names() or word in word_names():
             return True
         if len(self._tokens) == 1 and self._is_shouted() and len(word) <= _ABBREVIATION:
             return False
@@ -209,7 +237,7 @@ class _Candidate:
     def _by_frame(self) -> Finding | None:
         """Return what stands where only a person fits, whatever it is called."""
         start, end = self._tokens[0][0], self._tokens[-1][1]
-        if self._has_a_chinese_title(end):
+        if self._has_a_chinese_title(end) or _HONORIFIC.search(self._text[start:end]):
             return self._found(_LIKELY)
         if self._is_shouted() or (self._is_common(0) and self._word(0) not in word_names()):
             return None
@@ -312,7 +340,7 @@ class _Candidate:
         ends_well = second in surnames() or len(second) == 1 or not self._is_common(1)
         if first in first_names() or first in word_names():
             return ends_well
-        if is_pinyin_name(first, second):
+        if is_pinyin_name(first, second) or self._is_korean() or self._is_in_three_parts():
             return True
         if first in foreign_first_names():
             return hint or role or second in surnames() or not self._is_common(1)
@@ -321,6 +349,13 @@ class _Candidate:
         return (role and not self._is_common(0)) or (
             second in surnames() and hint and not self._is_common(0)
         )
+
+    def _is_in_three_parts(self) -> bool:
+        """Return whether a surname and two short words stand here: Wong Siu Ming."""
+        if len(self._tokens) != _PARTS or self._word(0) not in family_first():
+            return False
+        given = [self._word(place) for place in range(1, _PARTS)]
+        return all(2 <= len(word) <= _SYLLABLE and word not in common_words() for word in given)
 
     def _is_shouted(self) -> bool:
         """Return whether all is in capitals, as abbreviations are."""
@@ -337,10 +372,22 @@ class _Candidate:
         return Finding(Kind.NAME, start, end, score)
 
 
+def _plain(word: str) -> str:
+    """Return a word without accents: Nguyễn is nguyen."""
+    if word.isascii():
+        return word
+    letters = unicodedata.normalize("NFD", word.replace("đ", "d"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
 def _is_first(word: str) -> bool:
     return word in first_names() or word in foreign_first_names()
 
 
+_TITLE_OF_ONE = re.compile(r"(?<![A-Za-z])(?:Mr|Mrs|Mdm|Messrs|Prof|Dr)\.? $")
+_TITLES = frozenset({"sir", "madam", "mr", "mrs", "ms", "dr", "and", "president", "chairman"})
+_TWO_SYLLABLES = re.compile(r"[A-Z][a-z]{1,5}-[a-z]{1,5}")
+_HONORIFIC = re.compile(r"[a-z]-(?:san|sama|kun|chan|sensei|ssi|nim)$")
 _TITLE_BEFORE = re.compile(r"(?i:mr|mrs|ms|miss|dr|lady|mary|aunt|uncle|captain)\.? $")
 _ARTICLE = re.compile(r"(?<![A-Za-z])(?i:an?|the|this|that|your|our|my|no|any|each|every)\s+$")
 _ABBREVIATED = re.compile(

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+LONGEST = 4
+"""Characters of a word at most."""
+
 _OFTEN, _PRODUCT, _RARE = 10.0, 12.0, 7.5
 
 _SELDOM, _LIKE_A_NAME = 10.5, 2.0
@@ -53,9 +56,9 @@ def _begins_like_a_name(word: str) -> bool:
 
 
 def _take(weights: dict[str, float], name: str, most: float) -> None:
-    """Add the words of a list, none of which weighs more than that."""
+    """Add the words of a list, of a longer one its beginning; none weighs more than that."""
     for line in _lines(name):
-        for word in line.split():
+        for word in (one[:LONGEST] for one in line.split()):
             weights[word] = min(most, weights.get(word, most))
 
 

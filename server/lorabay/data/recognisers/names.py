@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from lorabay.data.recognisers import (
     chinese_names,
     english_names,
+    masked_names,
+    name_rows,
     small_names,
     transliterated_names,
 )
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 
 def find(view: View) -> Iterator[Finding]:
     """Yield names of both."""
-    found: list[Iterator[Finding]] = []
+    found: list[Iterator[Finding]] = [masked_names.find(view)]
     if view.has_chinese:
         found += [transliterated_names.find(view), chinese_names.find(view)]
-    if any("A" <= char <= "z" for char in view.plain):
-        found += [english_names.find(view), small_names.find(view)]
+    if view.has_latin:
+        found += [english_names.find(view), name_rows.find(view), small_names.find(view)]
     return chain.from_iterable(found)

@@ -1,4 +1,4 @@
-"""Names in Latin letters that are not written as names are: in small letters, or surname first.
+"""Names in Latin letters that are not written as names are: small, as on a ticket, surname first.
 
 In small letters a name counts after words that leave no doubt, or if it is on a list and a word
 before or after it says that somebody is meant.
@@ -44,6 +44,10 @@ def find(view: View) -> Iterator[Finding]:
     yield from _after_labels(plain)
     yield from _of_lists(plain)
     yield from _reversed(view)
+    yield from _of_fields(plain)
+    yield from _of_tickets(plain)
+    if view.is_answer:
+        yield from _answer(plain)
 
 
 def _after_labels(plain: str) -> Iterator[Finding]:
@@ -96,6 +100,59 @@ def _reversed(view: View) -> Iterator[Finding]:
         if is_name and (is_said or (last in surnames() and not before.strip())):
             yield Finding(Kind.NAME, *match.span(), _SURE)
 
+
+def _of_fields(plain: str) -> Iterator[Finding]:
+    """Yield the value of a field for a part of a name, also if it is a word: Surname: Null."""
+    for match in _PART_OF_NAME.finditer(plain):
+        if match["name"].lower() not in _NO_VALUE:
+            yield Finding(Kind.NAME, *match.span("name"), _SURE)
+
+
+_PART_OF_NAME = re.compile(
+    r"(?<![A-Za-z])(?i:surname|(?:first|last|middle|given|family|maiden) name):[ ]?"
+    rf"(?P<name>{_WORD})"
+)
+_NO_VALUE = frozenset(
+    "none pending unknown missing blank empty required optional invalid error field not must see "  # noqa: SIM905
+    "same your enter wrong cannot hidden unavailable yes no".split()
+)
+
+
+def _of_tickets(plain: str) -> Iterator[Finding]:
+    """Yield names as airlines write them: CHAN/TAI MAN MR."""
+    for match in _TICKET.finditer(plain):
+        parts = [match["last"].lower(), match["first"].split()[0].lower()]
+        is_said = match["title"] or _TRAVELLER.search(plain[: match.start()][-_NEAR:])
+        if is_said and not any(part in common_words() for part in parts):
+            yield Finding(Kind.NAME, *match.span(), _SURE)
+
+
+_NEAR = 20
+_TICKET = re.compile(
+    r"(?<![A-Za-z/])(?P<last>[A-Z]{2,20})/(?P<first>[A-Z]{2,20}(?: (?!M[RS]|MISS)[A-Z]{2,15})?)"
+    r"(?P<title> ?(?:MR|MRS|MS|MISS|MSTR|DR))?(?![A-Za-z/])"
+)
+_TRAVELLER = re.compile(
+    r"(?i:passenger|travell?er|pax|pnr(?: under)?|name|guest|under|booking for|ticket for)[ :]+$"
+)
+
+
+def _answer(plain: str) -> Iterator[Finding]:
+    """Yield what is in small letters and all that is said to a question for a name."""
+    match = _SMALL_ANSWER.fullmatch(plain)
+    if match is None:
+        return
+
+    words = match["name"].split()
+    is_said = len(words) > 1 or _is_listed(words[0])
+    if is_said and not any(word in common_words() or _NO_NAME.match(word) for word in words):
+        yield Finding(Kind.NAME, *match.span("name"), _SURE)
+
+
+_SMALL_ANSWER = re.compile(
+    r"(?:(?:yes|yeah|sure|ok|its|it's|um|uh|hi|my name is)[, ]+){0,2}"
+    r"(?P<name>[a-z][a-z'-]{1,20}(?: [a-z][a-z'-]{1,20}){0,2})[.! ]*"
+)
 
 _LABELLED = re.compile(
     r"(?i:user|name|customer|client|employee|passenger|patient|member)[ :]+$|[A-Za-z]{3,}:\s?$"

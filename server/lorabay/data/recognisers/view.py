@@ -10,6 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class View:
 
     @cached_property
     def plain(self) -> str:
-        """The text in normal width, with hyphens for dashes and names in simplified characters."""
+        """The text in normal width, with hyphens for dashes, Chinese in simplified characters."""
         return self.text if self.text.isascii() else self.text.translate(_table())
 
     @cached_property
@@ -74,6 +75,11 @@ class View:
         """Whether any Chinese character stands in it."""
         return _CHINESE.search(self.text) is not None
 
+    @cached_property
+    def has_latin(self) -> bool:
+        """Whether a word in Latin letters stands in it."""
+        return _LATIN.search(self.plain) is not None
+
     def before(self, start: int, chars: int) -> str:
         """Return what stands before a place, of this line only."""
         return self.plain[max(0, start - chars) : start].rpartition("\n")[2]
@@ -83,29 +89,29 @@ class View:
         return self.plain[end : end + chars].partition("\n")[0]
 
 
-_TRADITIONAL: Mapping[str, str] = dict(
-    zip(
-        "區號樓縣鎮鄉層棟廈園廣場灣東橋門陳張黃劉楊趙吳許鄭謝鄧蕭葉蘇盧蔣賈鍾譚陸韋馬馮韓呂羅龍錢湯魯孫"
-        "嚴賴薛歐龔寧衛倫偉傑華國蓮鳳麗蘭玲靜麗強軍亞雲寶貴榮慶學經濟婭嬌瑩穎潔瓊鵬飛龍紅紀",
-        "区号楼县镇乡层栋厦园广场湾东桥门陈张黄刘杨赵吴许郑谢邓萧叶苏卢蒋贾钟谭陆韦马冯韩吕罗龙钱汤鲁孙"
-        "严赖薛欧龚宁卫伦伟杰华国莲凤丽兰玲静丽强军亚云宝贵荣庆学经济娅娇莹颖洁琼鹏飞龙红纪",
-        strict=True,
-    )
-)
-"""Traditional characters of names and addresses, as they are written elsewhere."""
-
+_LATIN = re.compile("[A-Za-z]{2}")
 _CHINESE = re.compile("[\u3400-\u9fff]")
 
 
 @cache
 def _table() -> dict[int, str]:
     table = {ord(dash): "-" for dash in DASHES}
-    table |= {ord(char): other for char, other in _TRADITIONAL.items()}
+    table |= _simplified()
     for first, last in _RANGES:
         for code in range(first, last + 1):
             other = unicodedata.normalize("NFKC", chr(code))
             if len(other) == 1 and other != chr(code):
                 table.setdefault(code, other)
+    return table
+
+
+def _simplified() -> dict[int, str]:
+    """Return the simplified character of each traditional one, of rows that stand in turn."""
+    text = files(__package__).joinpath("traditional_characters.txt").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if not line.startswith("#")]
+    table: dict[int, str] = {}
+    for traditional, simplified in zip(rows[::2], rows[1::2], strict=True):
+        table |= {ord(t): s for t, s in zip(traditional, simplified, strict=True)}
     return table
 
 
