@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PARTS = ("tuning", "measuring", "later", "unseen")
 TUNED = ("tuning", "later")
 LANGUAGES = ("zh", "en")
-_MARK = re.compile(r"\[\[(?P<kind>[A-Z_]+):(?P<text>.+?)\]\]")
+_MARK = re.compile(r"\[\[(?P<kind>[A-Z_]+):(?P<text>.+?)\]\]", re.DOTALL)
 _TURN = " ¦ "
 # A finding may hold a little more than what was marked, such as a title.
 _SLACK = 8

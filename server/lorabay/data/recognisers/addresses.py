@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 from lorabay.data.recognisers import (
     chinese_addresses,
+    chinese_descriptions,
     chinese_destinations,
     chinese_places,
     english_addresses,
+    english_descriptions,
     english_places,
     english_rows,
+    foreign_streets,
 )
+from lorabay.data.recognisers.address_lines import with_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,15 +28,22 @@ if TYPE_CHECKING:
 
 def find(view: View) -> Iterator[Finding]:
     """Yield addresses of both; what overlaps is one address."""
-    found = chain(
-        chinese_addresses.find(view),
-        chinese_places.find(view),
-        chinese_destinations.find(view),
-        english_addresses.find(view),
-        english_places.find(view),
-        english_rows.find(view),
-    )
-    return joined(found)
+    found: list[Iterator[Finding]] = [english_places.find(view)]
+    if view.has_chinese:
+        found += [
+            chinese_addresses.find(view),
+            chinese_places.find(view),
+            chinese_destinations.find(view),
+            chinese_descriptions.find(view),
+        ]
+    if view.has_latin:
+        found += [
+            english_addresses.find(view),
+            english_rows.find(view),
+            english_descriptions.find(view),
+            foreign_streets.find(view),
+        ]
+    return with_lines(joined(chain.from_iterable(found)), view)
 
 
 def joined(found: Iterable[Finding]) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ _STATION = re.compile(
     r"(?<=面))"
 )
 _VILLAGE = re.compile(
-    r"(?:镇|乡|街道|县|区)[\u4e00-\u9fff]{1,8}?(?:自然村|村委会|村|社区|屯|寨)"
+    r"(?:镇|乡|街道|县|区)[\u4e00-\u9fff]{1,8}?(?:自然村|村委会|村|社区|屯|寨|嘎查)"
     r"(?:[一二三四五六七八九十\d]{1,3}(?:组|队|社)|[\u4e00-\u9fff]{2,4}(?:自然村|组))?(?:\d{1,4}号)?"
     r"(?![\u4e00-\u9fff]*(?:怎么|能用))"
 )
@@ -59,7 +59,7 @@ _NEAR = re.compile(
 _REST = re.compile(
     rf"[\u4e00-\u9fffA-Za-z\d]{{2,24}}?(?:{STREET}|小区|花园|家园|公寓|大厦|广场|新村|社区|苑|园|城|"
     r"中心|大学|学院|校区|基地|医院|中学|小学|大楼|写字楼|机场|码头|"
-    rf"村委会|自然村|小镇|市场|{SIDE}里)(?:{SIDE}{{0,2}}[一二三四五六七八九十]?[区期组段])?(?=[,。;\s)的]|$|[A-Z]?\d|旁|附近|对面|北头|南头|东头|西头)"
+    rf"村委会|自然村|小镇|市场|嘎查|苏木|寨|屯|工业区|产业区|商业街|{SIDE}里)(?:{SIDE}{{0,2}}[一二三四五六七八九十]?[区期组段])?(?=[,。;\s)的]|$|[A-Z]?\d|旁|附近|对面|北头|南头|东头|西头|这边|那边|这里|停[电水气]|断网|没网|信号|要|能|有没|装|寄|送|怎么)"
 )
 """What follows regions up to a street, a village or an estate."""
 
@@ -69,6 +69,15 @@ _GATE = re.compile(
     rf"{SIDE}?门?(?:口|门口|楼下|保安室|保安亭|门卫|岗亭|物业|快递柜|传达室|小卖部)"
 )
 """An estate at whose gate something is left."""
+
+_AT_GATE = re.compile(
+    r"(?:^|(?<=[,。;!?\s到在放至去点:]))(?!(?:小区|公寓|我|你|他|她|这|那|哪))"
+    r"(?P<place>[\u4e00-\u9fff]{2,7}(?:花都|华庭|天地|御府|华府|名府|名都|豪庭|雅苑|雅居|新城|花城|绿洲|"
+    r"国际|广场|万达|[苑府庭郡湾邸轩墅园里])(?:[东南西北正后侧]门|\d号门))|"
+    r"(?:^|(?<=[,。;!?\s到在放至去点:]))(?P<estate>[\u4e00-\u9fff]{2,7}(?:花都|华庭|御府|华府|名都|豪庭|雅苑|"
+    r"[苑庭郡邸轩墅])(?=门岗|岗亭|保安|物业|门卫|快递柜|驿站|的?业主))"
+)
+"""An estate by the name of its gate, or by who keeps it."""
 
 _RESIDENTS = re.compile(
     r"(?P<place>[\u4e00-\u9fff]{2,8}(?:小区|花园|家园|公寓|新村|苑|城|里|区|村))(?:里|内)?的?"
@@ -112,7 +121,9 @@ def _by_regions(view: View) -> Iterator[Finding]:
 
         after, count = _more_regions(plain, match.end())
         rest = _REST.match(plain, after) or _VILLAGE.match(plain, after - 1)
-        is_enough = count >= 2 or _is_home(view, match.start())
+        if rest is None:
+            rest = _REST.match(plain, match.end())
+        is_enough = count >= 2 or _is_home(view, match.start()) or _is_all(view, match, rest)
         if rest is not None and is_enough:
             end = end_of(plain, rest.end())
             yield Finding(Kind.ADDRESS, match.start(), end, _LIKELY)
@@ -136,6 +147,18 @@ def _short_regions() -> re.Pattern[str]:
     )
 
 
+def _is_all(view: View, region: re.Match[str], rest: re.Match[str] | None) -> bool:
+    """Return whether regions begin the text, and a place and what fails there are all of it."""
+    if rest is None or region.start() > 0:
+        return False
+    return _HERE.match(view.plain, rest.end()) is not None
+
+
+_HERE = re.compile(
+    r"\s*$|附近$|(?:这边|这里|这儿)?(?:停[电水气]|断网|没网|没有?信号|信号)|这边|这里"
+)
+
+
 def _is_home(view: View, start: int) -> bool:
     return view.is_asked_where or _HOME_AT_END.search(view.before(start, 12)) is not None
 
@@ -151,6 +174,8 @@ def _by_words(view: View) -> Iterator[Finding]:
         if place is not None and not _IS_CITY.fullmatch(place[0]):
             yield Finding(Kind.ADDRESS, place.start(), end_of(plain, place.end()), _LIKELY)
 
+    for match in _AT_GATE.finditer(plain):
+        yield Finding(Kind.ADDRESS, *match.span(), _LIKELY)
     for match in (*_RESIDENTS.finditer(plain), *_GATE.finditer(plain)):
         start = start_of(plain, match.end("place"))
         yield Finding(Kind.ADDRESS, start, match.end("place"), _LIKELY)

@@ -39,7 +39,9 @@ LONG_TYPE = (
 
 TYPE_THAT_IS_A_WORD = (
     "Way|Hill|Row|Walk|Rise|View|Green|Path|Loop|Run|Pike|Park|Gate|Vale|Wharf|Bridge|Point|"
-    "Ridge|Crossing|Heights|Cottages|Fields|Meadow|Mount|End|Approach|Yard|Wynd|Bend|Hollow|Cove"
+    "Ridge|Crossing|Heights|Cottages|Fields|Meadow|Mount|End|Approach|Yard|Wynd|Bend|Hollow|Cove|"
+    "Dell|Croft|Garth|Leys|Lea|Chase|Copse|Drove|Fold|Glade|Glen|Haven|Knoll|Mead|Orchard|Paddock|"
+    "Spinney|Spur|Strand|Warren|Woods|Dene|Brae|Brow|Bank|Common|Ride|Passage|Lawn|Mall"
 )
 """Kinds of streets that are also words: they need a city, a code or a cue."""
 
@@ -51,7 +53,7 @@ TYPE = (
 DIRECTION = r"(?:[NSEW]|N[EW]|S[EW]|North|South|East|West)\.?"
 
 NUMBER = (
-    r"(?:[Nn](?:o\.?|umber)\s?)?\d{1,6}(?:[A-Za-z](?![A-Za-z])|\sbis)?"
+    r"(?:[Nn](?:o\.?|umber)\s?)?[NSEW]?\d{1,6}[½¼¾]?(?:[A-Za-z](?![A-Za-z])|\sbis)?"
     r"(?:\s?[-/]\s?\d{1,4}[A-Za-z]?)?"
 )
 """Number of a house: 12, 12b, 12 bis, 12-14, 3/12, No. 12."""
@@ -64,11 +66,14 @@ PLACE_WORD = r"[A-Z\u00c0-\u00de][A-Za-z\u00c0-\u024f'\u2019-]+"
 
 _FLAT_KIND = (
     "Flat|Apartment|Apt|Unit|Suite|Ste|Room|Rm|Floor|Fl|Building|Bldg|Block|Blk|Lot|Level|Shop|"
-    "Tower|Penthouse|Warehouse|Villa|Stall|Bay|Plot|House|Phase|Site|Dock|Bed|Studio|Office"
+    "Tower|Penthouse|Warehouse|Villa|Stall|Bay|Plot|House|Phase|Site|Dock|Bed|Studio|Office|"
+    "Gate|Slip|Pitch|Stand|Space|Trailer|Hall|Lab|Ward|Pier|Berth|Hangar|Loading Dock|Door|Kiosk|"
+    "Caravan|Cabin|Barrack|Comp|Box|Hut|Wing"
 )
 FLAT = (
     rf"(?:(?:{_FLAT_KIND})\.?\s?(?:[Nn]o\.?\s?)?#?\s?"
     r"(?:[A-Za-z]?\d{1,5}(?:-\d{1,4})?[A-Za-z]?|[A-Z])(?![A-Za-z'])"
+    r"|(?i:basement|garden|ground floor|top floor|upper|lower|rear|attic) [Ff]lat(?![A-Za-z])"
     r"|#\s?[A-Za-z]?\d{1,5}(?:-\d{1,5})?[A-Za-z]?|\d{1,3}/F(?![A-Za-z])|G/F(?![A-Za-z])"
     r"|\d{1,3}[A-Z]?F(?:-\d{1,2})?(?=,)|(?:\d{1,3}(?:st|nd|rd|th)|Top|Ground)\s[Ff]l(?:oor)?"
     r"(?![A-Za-z])|[A-Z]-\d{1,4}(?=,))"
@@ -83,7 +88,9 @@ NUMBERED_PART = (
 HOUSE_KIND = (
     "House|Cottage|Lodge|Farm|Rectory|Vicarage|Manor|Hall|Mill|Barn|Court|Tower|Towers|Mansions?|"
     "Building|Estate|Apartments|Centre|Center|Foundry|View|Heights|Villas?|Point|Wharf|Works|"
-    "Industrial Estate|Business Park|Market|Garden|Gardens|Chambers|Residences?|Condo"
+    "Industrial Estate|Business Park|Market|Garden|Gardens|Chambers|Residences?|Condo|Residency|"
+    "Docks?|Marina|Hospital|College|University|Campus|Resort|Mall|Arcade|Barracks|Fort|Terminal|"
+    "(?:Mobile|Caravan|Retail|Science|Holiday|Trading|Technology) (?:Park|Estate)"
 )
 HOUSE = rf"(?:(?:The\s)?(?:{PLACE_WORD}\s){{1,3}}(?:{HOUSE_KIND})|The\s(?:Old\s)?{PLACE_WORD})"
 """A house, an estate or a building by its name."""

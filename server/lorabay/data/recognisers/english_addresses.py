@@ -81,7 +81,7 @@ _BY_CODE = re.compile(
 _CALLED = re.compile(
     rf"{_FREE}\d{{1,5}}[A-Za-z]?\s{PLACE_WORD}(?:\s{PLACE_WORD}){{0,2}}"
     rf"(?=,\s(?:(?i:apt|flat|unit|suite|ste|floor)|{PLACE_WORD}[,\s]+(?:{STATE})(?![A-Za-z]))|"
-    r"\s*(?:[.!]|$)|\s(?:not|instead|and|please)(?![A-Za-z]))"
+    r"\s*(?:[.!]|$)|\s(?:not|instead|and|please|is|has|needs|to)(?![A-Za-z])|,\s(?:not|near|by|off|next)\s)"
 )
 """A number and a name without a kind of street: only where it is called an address."""
 
@@ -99,16 +99,18 @@ _CUE = re.compile(
     r"(?i:address|went to|live at|lives at|living at|live on|moved to|move to|ship|deliver|"
     r"send|sent|mail|located|pick up|collect|come to|to my|property|home|house|place|work|drop|"
     r"leave|bring|change it|update|bill(?:ed|ing)?|post|goes to|go to|rental|tenant|staying|"
-    r"visited|office|install\w*|branch|at|i'?m|it'?s|old|new|from|return\w*|meter\w*|outage)"
+    r"visited|office|install\w*|branch|at|number|i'?m|it'?s|old|new|from|return\w*|meter\w*|outage)"
     r"[^.!?]{0,24}$"
 )
 
+_NEAR = re.compile(r", (?:near|by|off|next) ")
 _LINE_ENDS = re.compile(r"\s*(?:[,.]|$)")
 
 _MORE = (
     re.compile(rf",?\s{FLAT}"),
     re.compile(r",?\s(?:[a-z]{2,9}\s)?(?:apt|apartment|flat|unit|suite|ste|room|#)\.?\s?\w{1,5}"),
     re.compile(r",?\s\d{1,3}(?:st|nd|rd|th)\s[Ff]l(?:oor)?(?![A-Za-z])"),
+    re.compile(r",?\s[Ff]l\.?\s\d{1,3}(?!\d)"),
     re.compile(r",\s\d{4,5}(?:\s[A-Z]{2})?\s[A-Z\u00c0-\u00de][\w\u00df-\u00ff-]+"),
     re.compile(rf",?\s(?:{STATE}|{STATE_NAME})(?![A-Za-z])(?:\s{CODE})?"),
     re.compile(rf",?\s(?:{COUNTRY})(?![A-Za-z])(?:\s{CODE})?"),
@@ -129,7 +131,7 @@ _CITIES = 3
 """Parts of a city, a district or a county that may follow."""
 
 _BEFORE = re.compile(
-    rf"(?:(?:front desk|{FLAT}|{NUMBERED_PART}|\d/\d),?\s(?:/\s)?"
+    rf"(?:c/o |(?:front desk|{FLAT}|{NUMBERED_PART}|\d/\d),?\s(?:/\s)?"
     rf"|{HOUSE}(?:,\s|,?\n|\s(?={FLAT})))+$"
 )
 _FARTHEST = 90
@@ -198,13 +200,20 @@ def _called(view: View) -> Iterator[Finding]:
     plain = view.plain
     for match in _CALLED.finditer(plain):
         first = match[0].split()[1].lower()
-        if first not in common_words() and _is_called(view, match.start()):
+        if first not in common_words() and _is_meant(view, match):
             yield Finding(Kind.ADDRESS, match.start(), end_of(plain, match.end()), _LIKELY)
 
     for match in _SMALL_STREET.finditer(plain):
         if _is_called(view, match.start()) or not view.before(match.start(), 40).strip():
             end = _small_end(plain, end_of(plain, match.end()))
             yield Finding(Kind.ADDRESS, match.start(), end, _LIKELY)
+
+
+def _is_meant(view: View, match: re.Match[str]) -> bool:
+    """Return whether a number and a name are called an address, or are all that stands there."""
+    is_all = _is_line(view, match.start(), match.end()) and match[0].count(" ") == 1
+    is_near = _NEAR.match(view.after(match.end(), 8)) is not None
+    return _is_called(view, match.start()) or (is_all and is_near)
 
 
 def _is_called(view: View, start: int) -> bool:

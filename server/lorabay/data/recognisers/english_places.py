@@ -16,6 +16,8 @@ from lorabay.data.recognisers.english_address_parts import (
     LONG_TYPE,
     NUMBERED_PART,
     PLACE_WORD,
+    STATE,
+    STATE_NAME,
     TYPE,
     WORD,
 )
@@ -31,7 +33,9 @@ _LIKELY = 0.6
 
 _BOX = re.compile(
     r"(?<![A-Za-z])(?i:(?:g\.?)?p\.?\s?o\.?\s?box|post office box|locked bag|private bag)"
-    r"\s(?:no\.?\s)?\d{1,7}(?:-\d{1,5})?"
+    r"\s(?:no\.?\s)?[A-Z]?\d{1,7}(?:-\d{1,5})?(?:,?\s(?:[A-Z][a-z]+\s){1,2}\d{4}(?!\d))?"
+    r"|(?<![A-Za-z])(?:BFPO|CMR|PMB)\s\d{1,5}(?:,?\sBox\s\d{1,5})?"
+    rf"|(?<![A-Za-z])RD\s\d{{1,2}},\s{PLACE_WORD}(?:\s\d{{4}})?"
     r"|(?<![A-Za-z])(?:RR|R\.R\.|Rural Route|HC)\s\d{1,3},?\sBox\s\d{1,5}"
 )
 _CODE_CALLED = re.compile(
@@ -47,6 +51,12 @@ _BRITISH = re.compile(
 _CODE_ALONE = re.compile(rf"(?<![A-Za-z0-9-]){CODE}(?=\s*[.!,]?\s*$)")
 """A code at the end of an answer."""
 
+_ANSWER = re.compile(
+    r"(?:(?:it'?s|yes|sure|number|no\.?|flat)[, ]+){0,2}"
+    rf"(?P<place>\d{{1,5}}[A-Za-z]?|{PLACE_WORD}(?:\s{PLACE_WORD})?,\s(?:{STATE_NAME}|{STATE}))(?=[.,!]|\s*$)"
+)
+"""A number of a house, or a city and a state, as an answer."""
+
 _CODE_NO_MORE = re.compile(r"(?i:model|sku|part|version|serial|size|item|type)\W{0,3}$")
 
 _ROAD = rf"(?:(?:{DIRECTION}\s)?(?:{WORD}\s){{0,2}}{WORD}(?:\s(?:{TYPE}))?)"
@@ -56,6 +66,7 @@ _CROSSING = re.compile(
 _BLOCKS = re.compile(
     rf"(?<![A-Za-z0-9]){FLAT}(?:,?\s{FLAT})*,?\s(?:{PLACE_WORD}\s){{0,3}}"
     rf"(?:{PLACE_WORD})(?:\s(?:{HOUSE_KIND}|{TYPE}))(?:\s\d{{1,3}}(?!\d))?(?![A-Za-z])"
+    rf"|(?:{PLACE_WORD}\s){{1,2}}(?:{HOUSE_KIND}),?\s(?:(?:[Rr]oom|[Rr]m|[Ff]lat)\.?\s\d{{1,4}}[A-Z]?|[A-Z]-\d{{1,4}})(?!\w)"
     rf"|(?<![A-Za-z0-9]){FLAT}(?:,\s(?:{FLAT}|{NUMBERED_PART}))+(?=,\s{PLACE_WORD})"
     rf"|(?<![A-Za-z])(?:flat|apartment|apt|unit)\s\d{{1,4}}[a-z]?,?\s(?:[a-z]+\s){{1,2}}"
     r"(?:house|court|lodge|tower|mansions?|close|gardens)(?![a-z])"
@@ -95,8 +106,10 @@ def _with_more(view: View, patterns: tuple[re.Pattern[str], ...]) -> Iterator[Fi
 def _codes(view: View) -> Iterator[Finding]:
     """Yield codes that stand alone."""
     if view.is_asked_where:
-        for match in _CODE_ALONE.finditer(view.plain):
-            yield Finding(Kind.ADDRESS, *match.span(), SURE)
+        answer = _CODE_ALONE.search(view.plain) or _ANSWER.match(view.plain)
+        if answer is not None:
+            group = "place" if answer.re is _ANSWER else 0
+            yield Finding(Kind.ADDRESS, *answer.span(group), SURE)
 
     for match in _CODE_CALLED.finditer(view.plain):
         yield Finding(Kind.ADDRESS, *match.span("code"), SURE)

@@ -51,7 +51,7 @@ _ABROAD = (
     r"Jalan|Jln|Lorong|Soi|Taman|Rue|Calle|Via|Viale|Piazza|Avenida|Rua|ul\.|al\.|[\w-]+stra(?:ß|"
     r"ss)e|"
     r"[\w-]+(?:gasse|platz|allee|weg|straat|gracht|laan|plein|gatan|vej)|Nguyen|Chome|Street \d|"
-    r"District \d{1,2}|[A-Z][\w-]+-(?:ku|shi|gu|dong|cho|ro|gil|do)"
+    r"Heol|Stryd|Ffordd|Lôn|Ty|District \d{1,2}|[A-Z][\w-]+-(?:ku|shi|gu|dong|cho|ro|gil|do)"
 )
 _SAYS = (
     (

@@ -24,6 +24,8 @@ CITIES = (
     "大连 沈阳 哈尔滨 长春 石家庄 太原 合肥 南昌 福州 厦门 泉州 南宁 昆明 贵阳 海口 兰州 西宁 银川 "
     "乌鲁木齐 拉萨 呼和浩特 东莞 佛山 珠海 中山 惠州 嘉兴 绍兴 金华 台州 湖州 常州 徐州 扬州 "
     "南通 烟台 "
+    "西双版纳 延边 湘西 恩施 凉山 甘孜 阿坝 楚雄 德宏 迪庆 黔东南 黔南 黔西南 昌吉 伊犁 "
+    "阿克苏 喀什 阿勒泰 那曲 昌都 林芝 日喀则 香港 澳门 台北 新北 台中 高雄 台南 "
     "潍坊 洛阳 襄阳 宜昌 株洲 岳阳 绵阳 芜湖 赣州 漳州 周口"
 )
 """Cities that are often named without the word for a city."""
@@ -34,6 +36,13 @@ def short_cities() -> re.Pattern[str]:
     """Return the pattern of cities without the word for one: only within a row of regions."""
     cities = [name[:-1] for name in _listed() if name.endswith("市") and len(name) > 2]
     return re.compile(any_of(cities))
+
+
+@cache
+def short_counties() -> re.Pattern[str]:
+    """Return the pattern of counties without the word for one: only after a city."""
+    counties = [name[:-1] for name in _listed() if name[-1] in "县市区" and len(name) > 2]
+    return re.compile(any_of(counties))
 
 
 @cache
