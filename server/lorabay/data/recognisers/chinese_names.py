@@ -234,7 +234,7 @@ class _Reader:
                 last = at + size + given
                 if last > end:
                     break
-                if self._text[at:last] in _NOBODY:
+                if self._text[at:last] in _NOBODY or self._explains(at, last):
                     continue
                 whole = PRIOR + weight + self._given(at + size, given)
                 yield last - at, whole - self._said(at, last, start, end)
@@ -242,6 +242,10 @@ class _Reader:
         yield from self._foreign(at, end)
         if at == start or self._text[at - 1] in _ASKED_FOR:
             yield from self._called_by_kin(at)
+
+    def _explains(self, at: int, last: int) -> bool:
+        """Return whether it says which character is meant, as 林海的林 does."""
+        return self._text[last : last + 2] == f"的{self._text[at]}"
 
     def _is_said_often(self, at: int, last: int) -> bool:
         """Return whether a frequent word stands here, as in a field: 写的是金额."""
