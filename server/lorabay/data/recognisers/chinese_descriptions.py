@@ -75,9 +75,9 @@ def find(view: View) -> Iterator[Finding]:
     yield from _told(view)
     yield from _home_towns(plain)
     if view.is_asked_where:
-        match = _ANSWER.fullmatch(plain)
-        if match is not None:
-            yield Finding(Kind.ADDRESS, *match.span("place"), _LIKELY)
+        answer = _ANSWER.fullmatch(plain)
+        if answer is not None:
+            yield Finding(Kind.ADDRESS, *answer.span("place"), _LIKELY)
 
 
 def _with_region(plain: str, at: int) -> int:
