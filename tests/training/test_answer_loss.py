@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from lorabay.base.causal_lm import load_model
-from lorabay.training.answer_loss import answer_loss, heldout_loss
+from lorabay.training.answer_loss import Batch, answer_loss, heldout_loss, summed_loss
 from lorabay.training.dataset import EncodedExample
+from tests.training.kinds_of_layers import APART, WINDOW, model_of
 
 EXAMPLES = (
     EncodedExample((5, 6, 7), (8, 9, 0)),
@@ -63,3 +64,21 @@ def test_a_model_that_knows_nothing_is_as_good_as_guessing(tiny_base: Path) -> N
     model = load_model(tiny_base)
     model.get_output_embeddings().weight.data.zero_()
     assert heldout_loss(model, EXAMPLES, 4) == pytest.approx(math.log(model.config.vocab_size))
+
+
+@pytest.mark.parametrize("kind", APART)
+def test_packed_examples_are_read_as_if_each_stood_alone(kind: str) -> None:
+    """In every kind of attention, and with a window that is shorter than an example."""
+    other = model_of(APART[kind])
+    examples = [_random_example(seed, tokens) for seed, tokens in enumerate((9, 14, 20, 5))]
+    assert max(map(len, examples)) > 2 * WINDOW
+    rows = [tuple(examples[:2]), tuple(examples[2:])]
+    with torch.inference_mode():
+        alone = sum(float(summed_loss(other, Batch.of([(one,)]))) for one in examples)
+        assert float(summed_loss(other, Batch.of(rows))) == pytest.approx(alone, rel=1e-4)
+
+
+def _random_example(seed: int, tokens: int) -> EncodedExample:
+    generator = torch.Generator().manual_seed(seed)
+    some = torch.randint(3, 64, (tokens,), generator=generator).tolist()
+    return EncodedExample(tuple(some[:3]), tuple(some[3:]))

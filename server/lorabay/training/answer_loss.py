@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch.nn import functional
+from transformers.masking_utils import create_masks_for_generate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,17 +26,16 @@ Row = tuple["EncodedExample", ...]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows as tensors, all (rows, tokens) but the mask.
+    """Rows as tensors, all (rows, tokens).
 
-    `positions` count anew in each example, and `mask`, (rows, 1, tokens, tokens), says which tokens
-    each one looks back at. Both are None where every row is one example: padding stands on the
-    right, where causal attention never looks at it, and torch can take its fast causal path.
+    `positions` count anew in each example; each token of the padding is one of its own. They are
+    None where every row is one example: padding stands on the right, where causal attention never
+    looks at it, and torch can take its fast causal path.
     """
 
     tokens: torch.Tensor
     is_learnt: torch.Tensor
     positions: torch.Tensor | None = None
-    mask: torch.Tensor | None = None
 
     @classmethod
     def of(cls, rows: Sequence[Row], device: Any = "cpu") -> Batch:
@@ -45,7 +45,6 @@ class Batch:
         tokens = torch.zeros(shape, dtype=torch.long)
         is_learnt = torch.zeros(shape, dtype=torch.bool)
         positions = torch.zeros(shape, dtype=torch.long)
-        owner = torch.full(shape, -1)
 
         for number, row in enumerate(rows):
             start = 0
@@ -53,16 +52,13 @@ class Batch:
                 end = start + len(example)
                 tokens[number, start:end] = torch.tensor(example.tokens)
                 positions[number, start:end] = torch.arange(len(example))
-                owner[number, start:end] = start
                 for first, last in example.learnt:
                     is_learnt[number, start + first : start + last] = True
                 start = end
 
         if all(len(row) == 1 for row in rows):
             return cls(tokens.to(device), is_learnt.to(device))
-        same = owner[:, None, :, None] == owner[:, None, None, :]
-        mask = same & torch.ones(width, width, dtype=torch.bool).tril()
-        return cls(tokens.to(device), is_learnt.to(device), positions.to(device), mask.to(device))
+        return cls(tokens.to(device), is_learnt.to(device), positions.to(device))
 
 
 class AnswerLoss(nn.Module):
@@ -84,15 +80,31 @@ def summed_loss(model: Any, batch: Batch) -> torch.Tensor:
 
     `model` is a transformers causal LM.
     """
-    where: dict[str, Any] = {}
-    if batch.positions is not None:
-        where = {"position_ids": batch.positions, "attention_mask": batch.mask}
-    hidden = model.get_decoder()(input_ids=batch.tokens, use_cache=False, **where).last_hidden_state
+    hidden = states(model, batch)
 
     # The state at a position predicts the next token, hence the shift by one.
     logits = model.get_output_embeddings()(hidden[:, :-1][batch.is_learnt[:, 1:]])
     expected = batch.tokens[:, 1:][batch.is_learnt[:, 1:]]
     return functional.cross_entropy(logits.float(), expected, reduction="sum")
+
+
+def states(model: Any, batch: Batch) -> torch.Tensor:
+    """Return the last hidden states of a batch, (rows, tokens, width)."""
+    where = {} if batch.positions is None else _apart(model, batch.positions)
+    found = model.get_decoder()(input_ids=batch.tokens, use_cache=False, **where)
+    hidden: torch.Tensor = found.last_hidden_state
+    return hidden
+
+
+def _apart(model: Any, positions: torch.Tensor) -> dict[str, Any]:
+    """Return what tells a model which tokens are of one example.
+
+    transformers sees from the positions where one begins, and makes a mask in the form that the
+    attention takes, or one for each kind of layer: some have a window.
+    """
+    shape = torch.empty(*positions.shape, 0, dtype=model.dtype, device=positions.device)
+    masks = create_masks_for_generate(model.config, shape, None, None, position_ids=positions)
+    return {"position_ids": positions, "attention_mask": masks}
 
 
 def answer_loss(model: Any, examples: Sequence[EncodedExample]) -> torch.Tensor:

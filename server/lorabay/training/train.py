@@ -29,6 +29,7 @@ from lorabay.training.loop.learner import Learner
 from lorabay.training.loop.memory import check_memory, free_bytes, needed
 from lorabay.training.loop.one_at_a_time import alone_in
 from lorabay.training.loop.order import count_steps
+from lorabay.training.packing import check_packing
 from lorabay.training.recipe import Recipe, read_recipe
 from lorabay.training.record.card import write_card
 from lorabay.training.record.curves import write_curves
@@ -128,6 +129,7 @@ def _train(
 
     torch.manual_seed(settings.seed)
     model = _on_device(variant.load(base, recipe), accelerator)
+    check_packing(model, examples, settings)
     before = heldout_loss(model, heldout, settings.batch_size)
 
     files = [recipe.data.train, recipe.data.heldout, *filter(None, [recipe.data.dev])]
