@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +23,26 @@ class Losses:
 
     losses: list[float]
     kills: str = ""
+    made_of: str = "these data"
+    asked: str = "all questions"
     trained: list[str] = field(default_factory=list)
+    measured: list[str] = field(default_factory=list)
 
     def __call__(self, recipe: Recipe, folder: Path) -> Outcome:
         if folder.name == self.kills:
             raise KeyboardInterrupt
         self.trained.append(folder.name)
         return Outcome({"loss": self.losses[len(self.trained) - 1]}, 60.0, 10, 1000)
+
+    def origin(self, recipe: Recipe) -> dict[str, str]:
+        return {"recipe": recipe.model_dump_json(), "data": self.made_of}
+
+    def of_answers(self) -> dict[str, object]:
+        return {"limit": self.asked}
+
+    def measure(self, recipe: Recipe, folder: Path) -> dict[str, float]:
+        self.measured.append(folder.name)
+        return {"loss": 7.0, "bleu": 5.0}
 
 
 @pytest.fixture
@@ -83,19 +97,60 @@ def test_rungs_that_are_done_are_not_trained_again(rungs: Sequence[Rung], tmp_pa
 def test_a_figure_that_was_not_taken_is(rungs: Sequence[Rung], tmp_path: Path) -> None:
     """A rung whose answers nobody asked for is measured again for a target of answers."""
     climbed(rungs, Losses([0.5]), tmp_path)
-    train = Losses([0.5])
-    with pytest.raises(KeyError):
-        climbed(rungs, train, tmp_path, target="bleu>=3")
-    assert train.trained == [rungs[0].name]
+    train = Losses([])
+    found, _ = climbed(rungs, train, tmp_path, target="bleu>=3")
+    assert (train.trained, train.measured) == ([], [rungs[0].name])
+    assert found.steps[0].outcome == Outcome({"loss": 7.0, "bleu": 5.0}, 60.0, 10, 1000)
+
+
+def test_answers_to_other_questions_are_measured_again(
+    rungs: Sequence[Rung], tmp_path: Path
+) -> None:
+    """Another limit makes other figures of the same weights; a loss does not depend on it."""
+    climbed(rungs, Losses([0.5]), tmp_path)
+    few = Losses([], asked="one question")
+    climbed(rungs, few, tmp_path, target="bleu>=3")
+    assert climbed(rungs, few, tmp_path, target="bleu>=3")[0].reached is not None
+    assert few.measured == [rungs[0].name]
+
+    every = Losses([])
+    climbed(rungs, every, tmp_path, target="loss<=8")
+    assert every.measured == []
+    climbed(rungs, every, tmp_path, target="bleu>=3")
+    assert every.measured == [rungs[0].name]
+
+
+def test_a_rung_of_other_data_is_refused(rungs: Sequence[Rung], tmp_path: Path) -> None:
+    """Nothing is trained, and nothing is overwritten."""
+    climbed(rungs, Losses([0.5]), tmp_path)
+    before = (tmp_path / rungs[0].name / RESULT).read_bytes()
+    other = Losses([0.5], made_of="other data")
+    with pytest.raises(SetupError, match="a rung of other data: choose another --output"):
+        climbed(rungs, other, tmp_path)
+    assert other.trained == []
+    assert (tmp_path / rungs[0].name / RESULT).read_bytes() == before
+
+
+def test_a_rung_that_does_not_say_what_it_is_made_of_is_refused(
+    rungs: Sequence[Rung], tmp_path: Path
+) -> None:
+    """As those of older versions."""
+    climbed(rungs, Losses([0.5]), tmp_path)
+    path = tmp_path / rungs[0].name / RESULT
+    old = {"recipe": {}, "outcome": json.loads(path.read_text())["outcome"]}
+    path.write_text(json.dumps(old))
+    with pytest.raises(SetupError, match="does not say which data and base"):
+        climbed(rungs, Losses([0.5]), tmp_path)
 
 
 def test_the_folder_of_another_recipe_is_refused(rungs: Sequence[Rung], tmp_path: Path) -> None:
     """And so is a result that cannot be read; nothing is overwritten."""
     climbed(rungs, Losses([0.5]), tmp_path)
     other = [Rung(rungs[0].name, rungs[1].recipe)]
-    with pytest.raises(SetupError, match="another recipe"):
+    with pytest.raises(SetupError, match="a rung of other recipe"):
         climbed(other, Losses([0.5]), tmp_path)
 
-    (tmp_path / rungs[0].name / RESULT).write_text("{")
-    with pytest.raises(SetupError, match="cannot be read"):
-        climbed(rungs, Losses([0.5]), tmp_path)
+    for text in ("{", "[]", '{"outcome": {}, "origin": {}}', "[" * 100_000):
+        (tmp_path / rungs[0].name / RESULT).write_text(text)
+        with pytest.raises(SetupError, match="cannot be read"):
+            climbed(rungs, Losses([0.5]), tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import tomllib
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -144,6 +146,33 @@ def test_what_cannot_be_searched_is_one_line(folder: Path, tiny_base: Path, tmp_
     recipe.write_text(text, encoding="utf-8")
     with pytest.raises(SetupError, match="a search of another recipe"):
         search(folder, tiny_base, tmp_path / "out")
+
+
+def test_a_search_on_another_base_is_refused(folder: Path, tiny_base: Path, tmp_path: Path) -> None:
+    """And so is one of an older version, which does not say on which base it was."""
+    out = folder.parent / "out"
+
+    def die(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(folder, tiny_base, out, tell=die)
+
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-3}))
+    with pytest.raises(SetupError, match=r"its base were changed \(base\)"):
+        search(folder, base, out)
+
+    origin = json.loads((out / "origin.json").read_text())
+    del origin["base"]
+    (out / "origin.json").write_text(json.dumps(origin))
+    with pytest.raises(SetupError, match="does not say which base"):
+        search(folder, tiny_base, out)
+    (out / "origin.json").write_text("[]")
+    with pytest.raises(SetupError, match="is not of a search"):
+        search(folder, tiny_base, out)
 
 
 def test_two_searches_in_one_folder_are_refused(folder: Path, tiny_base: Path) -> None:

@@ -1,19 +1,20 @@
 """The climb: one rung after another, until the target holds; goes on after a kill.
 
-Each rung that is done leaves its result in its folder, and is not trained again.
+Each rung that is done leaves its result in its folder, with what it was made of and how its answers
+were measured, and is not trained again. Answers to other questions are measured again.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lorabay.errors import SetupError
 from lorabay.files import durable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lorabay.ladder.rungs import Rung
@@ -40,7 +41,21 @@ class Outcome:
 class RungTrainer(Protocol):
     """Trains a recipe into a folder and measures the result."""
 
-    def __call__(self, recipe: Recipe, folder: Path) -> Outcome: ...
+    def __call__(self, recipe: Recipe, folder: Path) -> Outcome:
+        """Train, and measure."""
+        ...
+
+    def measure(self, recipe: Recipe, folder: Path) -> dict[str, float]:
+        """Return the figures of what is trained already."""
+        ...
+
+    def origin(self, recipe: Recipe) -> Mapping[str, str]:
+        """Return what decides the weights, by name."""
+        ...
+
+    def of_answers(self) -> Mapping[str, object]:
+        """Return what decides the figures of answers, by name, as values that JSON can hold."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +128,7 @@ def climb(
 ) -> Climb:
     """Try rungs from the lowest on, each in a folder of its own, and stop at the first that holds.
 
-    Raises SetupError for the folder of another climb.
+    Raises SetupError for the folder of another climb: of another recipe, other data or base.
     """
     steps = []
     for rung in rungs:
@@ -126,28 +141,61 @@ def climb(
 
 
 def _step(rung: Rung, target: Target, train: RungTrainer, folder: Path) -> Step:
-    outcome = _done(rung, target, folder)
-    if outcome is None:
+    origin, asked = dict(train.origin(rung.recipe)), dict(train.of_answers())
+    done = _done(folder, origin)
+    if done is None:
         outcome = train(rung.recipe, folder)
+    elif _answers(done, target, asked):
+        outcome = done.outcome
+    else:
+        outcome = replace(done.outcome, figures=train.measure(rung.recipe, folder))
+
+    if done is None or outcome is not done.outcome:
         folder.mkdir(parents=True, exist_ok=True)
-        kept = {"recipe": rung.recipe.model_dump(mode="json"), "outcome": asdict(outcome)}
+        kept = {"origin": origin, "of_answers": asked, "outcome": asdict(outcome)}
         durable.write(folder / RESULT, f"{json.dumps(kept, indent=2)}\n".encode())
 
     missed = tuple(str(bound) for bound in target.missed(outcome.figures))
     return Step(rung.name, folder, outcome, missed)
 
 
-def _done(rung: Rung, target: Target, folder: Path) -> Outcome | None:
-    """Return the outcome of a rung that was tried before; None if it has to be tried."""
+class _Done(NamedTuple):
+    """A rung that was tried before, and how its answers were measured."""
+
+    outcome: Outcome
+    of_answers: Mapping[str, object]
+
+
+def _done(folder: Path, origin: Mapping[str, str]) -> _Done | None:
+    """Return what a rung came to before; None if it has to be tried.
+
+    Raises SetupError for a rung of another origin, or that does not say of which.
+    """
+    path = folder / RESULT
     try:
-        kept = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        done = _Done(Outcome(**kept["outcome"]), kept.get("of_answers", {}))
+        before = kept.get("origin")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise SetupError(f"{folder / RESULT} cannot be read: {error}") from error
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise SetupError(f"{path} cannot be read: {error}") from error
 
-    if kept.get("recipe") != rung.recipe.model_dump(mode="json"):
-        raise SetupError(f"{folder} has a rung of another recipe: choose another --output")
-    outcome = Outcome(**kept["outcome"])
-    measured = all(bound.figure in outcome.figures for bound in target.bounds)
-    return outcome if measured else None
+    if not isinstance(before, dict):
+        raise SetupError(
+            f"{path} does not say which data and base its rung was trained on: an older version "
+            "wrote it; choose another --output"
+        )
+    changed = [name for name in origin if before.get(name) != origin[name]]
+    if changed:
+        raise SetupError(
+            f"{folder} has a rung of other {' and '.join(changed)}: choose another --output"
+        )
+    return done
+
+
+def _answers(done: _Done, target: Target, asked: Mapping[str, object]) -> bool:
+    """Return whether a rung was measured as a target asks for."""
+    if target.needs_answers and done.of_answers != asked:
+        return False
+    return all(bound.figure in done.outcome.figures for bound in target.bounds)

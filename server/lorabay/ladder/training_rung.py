@@ -34,13 +34,25 @@ class TrainingRung:
 
         trained = train(recipe, folder, base=self.base, data=self.data)
         return Outcome(
-            figures=self._figures(recipe, folder),
+            figures=self.measure(recipe, folder),
             seconds=trained.seconds,
             learning=trained.learning,
             size_bytes=trained.size_bytes,
         )
 
-    def _figures(self, recipe: Recipe, folder: Path) -> dict[str, float]:
+    def origin(self, recipe: Recipe) -> dict[str, str]:
+        """Return digests of recipe, data and base. Raises SetupError for what cannot be read."""
+        from lorabay.training.loop.checkpoint import made_of
+
+        found = made_of(recipe, recipe.data.within(self.data), self.base)
+        # Other versions of libraries round otherwise, and that is no other rung.
+        return {name: found[name] for name in ("recipe", "data", "base")}
+
+    def of_answers(self) -> dict[str, object]:
+        """Return how many questions are answered, and at which length."""
+        return {"limit": self.limit, "max_tokens": self.max_tokens}
+
+    def measure(self, recipe: Recipe, folder: Path) -> dict[str, float]:
         """Return every figure of the trained model on the held-out examples."""
         from lorabay.base.causal_lm import load_tokenizer
         from lorabay.evaluation.evaluate import Settings, measure

@@ -33,10 +33,11 @@ from lorabay.search.training_final import TrainingFinals
 from lorabay.search.training_trial import TrainingTrials
 from lorabay.search.trials import Study
 from lorabay.search.workers import run_workers
+from lorabay.training.loop.checkpoint import digest_of_base
 from lorabay.training.recipe import RECIPE_FILE, read_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from rich.console import Group
@@ -97,7 +98,7 @@ def search(
     """
     recipe = read_recipe(adapter_dir)
     space = space_of(recipe, str(adapter_dir / RECIPE_FILE))
-    origin = _origin(adapter_dir, recipe)
+    origin = _origin(adapter_dir, recipe, base)
     target = baseline_file or adapter_dir.resolve().parent / BASELINE_FILE
     if not target.parent.is_dir():
         raise SetupError(f"there is no folder {target.parent} for the baseline")
@@ -195,10 +196,10 @@ def _alone_in(output: Path) -> Any:
         raise SetupError(f"cannot write into {output}: {error.strerror or error}") from error
 
 
-def _origin(adapter_dir: Path, recipe: Recipe) -> str:
-    """Return what a search is about as text: its recipe, and the digests of its data.
+def _origin(adapter_dir: Path, recipe: Recipe, base: Path) -> dict[str, Any]:
+    """Return what a search is about as values for JSON: its recipe, and digests of data and base.
 
-    Raises SetupError for data that cannot be read.
+    Raises SetupError for what cannot be read.
     """
     digests = {}
     for name in filter(None, (recipe.data.train, recipe.data.dev, recipe.data.heldout)):
@@ -208,20 +209,41 @@ def _origin(adapter_dir: Path, recipe: Recipe) -> str:
             path = adapter_dir / name
             raise SetupError(f"cannot read {path}: {error.strerror or error}") from error
 
-    facts = {"recipe": recipe.model_dump(mode="json"), "data": digests}
-    return json.dumps(facts, indent=2, sort_keys=True) + "\n"
+    return {
+        "recipe": recipe.model_dump(mode="json"),
+        "data": digests,
+        "base": digest_of_base(base),
+    }
 
 
-def _check_origin(output: Path, text: str) -> None:
+def _check_origin(output: Path, origin: Mapping[str, Any]) -> None:
     """Raise SetupError for a folder with something else than this very search."""
     path = output / _ORIGIN
     if path.exists():
-        if path.read_text(encoding="utf-8") != text:
+        before = _read_origin(path)
+        if "base" not in before:
             raise SetupError(
-                f"{output} has a search of another recipe, or of this one before it or its data "
-                "were changed; choose another folder"
+                f"{path} does not say which base was searched on: an older version wrote it; "
+                "choose another folder"
+            )
+        changed = [name for name in origin if before.get(name) != origin[name]]
+        if changed:
+            raise SetupError(
+                f"{output} has a search of another recipe, or of this one before it, its data or "
+                f"its base were changed ({' and '.join(changed)}); choose another folder"
             )
         return
     if [one for one in output.iterdir() if not one.name.startswith(".")]:
         raise SetupError(f"{output} is not empty, and has no search in it; choose another folder")
-    durable.write(path, text)
+    durable.write(path, json.dumps(origin, indent=2, sort_keys=True) + "\n")
+
+
+def _read_origin(path: Path) -> dict[str, Any]:
+    """Return what a search was about; raises SetupError for a file that does not say it."""
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SetupError(f"{path} cannot be read: {error}") from error
+    if not isinstance(before, dict):
+        raise SetupError(f"{path} is not of a search; choose another folder")
+    return before

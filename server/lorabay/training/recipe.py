@@ -136,6 +136,11 @@ class DataRecipe(BaseModel):
     last weights are the result.
     """
 
+    def within(self, folder: Path) -> list[Path]:
+        """Return every file, in a folder that the paths are relative to."""
+        names = (self.train, self.heldout, self.dev)
+        return [folder / name for name in names if name is not None]
+
 
 class Recipe(BaseModel):
     """One `recipe.toml`."""

@@ -132,8 +132,7 @@ def _train(
     check_packing(model, examples, settings)
     before = heldout_loss(model, heldout, settings.batch_size)
 
-    files = [recipe.data.train, recipe.data.heldout, *filter(None, [recipe.data.dev])]
-    origin = made_of(recipe, [data / name for name in files], base)
+    origin = made_of(recipe, recipe.data.within(data), base)
     checkpoint = output / RECORDS / _CHECKPOINT
 
     planned = count_steps(examples, settings)

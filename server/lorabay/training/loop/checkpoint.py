@@ -30,22 +30,36 @@ _MADE_OF = "made_of"
 def made_of(recipe: Recipe, data: Iterable[Path], base: Path) -> dict[str, str]:
     """Return what decides the bytes of a training, by name: two that differ in any are not the
     same training.
+
+    Raises SetupError for what cannot be read.
     """
     of_data = hashlib.sha256()
-    for path in data:
-        of_data.update(path.read_bytes())
-
-    # Weights are told by their size and their config: reading gigabytes would cost a start seconds.
-    weights = sorted(path for path in base.iterdir() if path.suffix in (".safetensors", ".json"))
-    of_base = hashlib.sha256((base / "config.json").read_bytes())
-    of_base.update(repr([(path.name, path.stat().st_size) for path in weights]).encode())
+    try:
+        for path in data:
+            of_data.update(path.read_bytes())
+    except OSError as error:
+        raise SetupError(f"cannot read {path}: {error.strerror or error}") from error
 
     return {
         "recipe": hashlib.sha256(recipe.model_dump_json().encode()).hexdigest(),
         "data": of_data.hexdigest(),
-        "base": of_base.hexdigest(),
+        "base": digest_of_base(base),
         "libraries": json.dumps({name: importlib.metadata.version(name) for name in _LIBRARIES}),
     }
+
+
+def digest_of_base(base: Path) -> str:
+    """Return what tells a base from others. Raises SetupError for one that cannot be read.
+
+    Weights are told by their size and their config: reading gigabytes would cost a start seconds.
+    """
+    try:
+        files = sorted(path for path in base.iterdir() if path.suffix in (".safetensors", ".json"))
+        digest = hashlib.sha256((base / "config.json").read_bytes())
+        digest.update(repr([(path.name, path.stat().st_size) for path in files]).encode())
+    except OSError as error:
+        raise SetupError(f"cannot read the base {base}: {error.strerror or error}") from error
+    return digest.hexdigest()
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any], origin: Mapping[str, str]) -> None:
