@@ -78,6 +78,8 @@ def test_the_rules_of_a_folder_are_for_its_set(trained: tuple[Path, Path], tiny_
 
     asked = [one for one in evaluation.questions if one.data == "colours"]
     assert [one.question for one in asked] == ["Colour of sea?", "Colour of brick?"]
+    sea = {"role": "user", "content": "Colour of sea?"}
+    assert evaluation.as_dict()["questions"][0]["messages"] == [sea]
     for one in asked:
         assert one.reference.problems == {"known": None}
         failed = one.answers["base"].problems["known"] == "is missing"

@@ -34,6 +34,15 @@ def test_batches_give_the_answers_of_single_prompts(tiny_base: Path) -> None:
     assert (sum(done), len(done)) == (5, 3)
 
 
+def test_a_base_without_a_pad_token_answers(tiny_base: Path) -> None:
+    """As those of Llama 3 are: the answers are the same ones."""
+    model, tokenizer = load_model(tiny_base), load_tokenizer(tiny_base)
+    examples = [encode(tokenizer, Example(question, "", "-", "here")) for question in QUESTIONS]
+    expected = greedy_answers(model, tokenizer, examples, max_tokens=4, batch_size=5)
+    tokenizer.pad_token = None
+    assert greedy_answers(model, tokenizer, examples, max_tokens=4, batch_size=5) == expected
+
+
 def test_no_prompts_give_no_answers(tiny_base: Path) -> None:
     """No prompts have an empty list of answers."""
     assert (

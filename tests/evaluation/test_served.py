@@ -18,11 +18,14 @@ from lorabay.training.dataset import EncodedExample, Example
 
 MODELS = [{"id": "tiny-base"}, {"id": "finance", "parent": "tiny-base"}]
 QUESTIONS = [
-    Question(Example(f"question {place}", "", "answer", "x"), EncodedExample((1, 2), (3, 4)))
+    Question(
+        Example(f"question {place}", "", "answer", f"x:{place}"),
+        EncodedExample((1, 2), (3, 4 + place)),
+    )
     for place in range(5)
 ]
 
-Reply = Callable[[str, dict[str, Any]], tuple[int, dict[str, Any]]]
+Reply = Callable[[str, dict[str, Any]], tuple[int, Any]]
 
 
 class Server:
@@ -30,19 +33,20 @@ class Server:
 
     def __init__(self) -> None:
         self.reply: Reply = answer
+        self.models: Any = {"data": MODELS}
         self.asked: list[dict[str, Any]] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._send(200, {"data": MODELS})
+                self._send(200, outer.models)
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 outer.asked.append({**body, "key": self.headers.get("authorization")})
                 self._send(*outer.reply(self.path, body))
 
-            def _send(self, status: int, reply: dict[str, Any]) -> None:
+            def _send(self, status: int, reply: Any) -> None:
                 data = json.dumps(reply).encode()
                 self.send_response(status)
                 self.send_header("content-length", str(len(data)))
@@ -96,10 +100,10 @@ def test_models_are_asked_by_their_names(server: Server) -> None:
 
 
 def test_the_loss_is_of_the_answers_tokens(server: Server) -> None:
-    """0.3 and 0.4 nats; the prompt's do not count."""
+    """0.3 and 0.4 nats of the first; the prompt's do not count."""
     with served_models(Endpoint(server.url), []) as models:
         (base,) = models
-        assert base.losses(QUESTIONS, _ignore) == pytest.approx([0.7] * 5)
+        assert base.losses(QUESTIONS, _ignore) == pytest.approx([0.7, 0.8, 0.9, 1.0, 1.1])
     assert server.asked[0]["prompt"] == [1, 2, 3, 4]
 
 
@@ -145,5 +149,53 @@ def test_failures_are_one_line(server: Server) -> None:
     with (
         pytest.raises(SetupError, match="does not answer"),
         served_models(Endpoint("http://127.0.0.1:9"), []),
+    ):
+        pass
+
+
+def test_one_prompt_that_is_refused_is_named(server: Server) -> None:
+    """A loss over the others would not be that of the set."""
+
+    def refuse_one(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return (400, {"error": {}}) if body["prompt"][-1] == 6 else answer(path, body)
+
+    server.reply = refuse_one
+    with served_models(Endpoint(server.url), []) as models:
+        (base,) = models
+        with pytest.raises(SetupError, match=r"x:2: .* says no loss of this question"):
+            base.losses(QUESTIONS, _ignore)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        [],
+        {},
+        {"choices": []},
+        {"choices": [None]},
+        {"choices": [{"message": None, "prompt_logprobs": 5}]},
+        {"choices": [{"message": {}, "prompt_logprobs": [{}, {}, {}, {}]}]},
+    ],
+)
+def test_an_answer_of_another_form_is_one_line(server: Server, reply: Any) -> None:
+    """With the question that was asked."""
+    server.reply = lambda path, body: (200, reply)
+    with served_models(Endpoint(server.url), []) as models:
+        (base,) = models
+        for ask in (
+            lambda: base.losses(QUESTIONS, _ignore),
+            lambda: base.answers(QUESTIONS[:1], 7, _ignore),
+        ):
+            with pytest.raises(SetupError, match=r"x:0: .* what is not OpenAI's"):
+                ask()
+
+
+@pytest.mark.parametrize("models", [[], {"data": None}, {"data": [{}]}, {"data": ["base"]}])
+def test_a_list_of_another_form_is_one_line(server: Server, models: Any) -> None:
+    """A server of something else was named."""
+    server.models = models
+    with (
+        pytest.raises(SetupError, match="what is not OpenAI's"),
+        served_models(Endpoint(server.url), []),
     ):
         pass

@@ -74,6 +74,28 @@ def test_an_evaluation_without_answers_is_one_line(tmp_path: Path) -> None:
         read_answer_sets([evaluation(tmp_path / "other.json", base={"text": None})])
 
 
+def test_an_evaluation_keeps_what_was_said_before(tmp_path: Path) -> None:
+    """Two conversations may end with the same words; a file of an older version has no others."""
+
+    def question(before: str, answer: str) -> dict[str, object]:
+        turns = [
+            {"role": "system", "content": "Be short."},
+            {"role": "user", "content": before},
+            {"role": "assistant", "content": "Yes."},
+            {"role": "user", "content": "Why?"},
+        ]
+        return {"question": "Why?", "messages": turns, "answers": {"base": {"text": answer}}}
+
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps({"questions": [question("Hot?", "Sun."), question("Wet?", "Sea.")]}))
+    [one] = read_answer_sets([str(path)])
+    assert [[text for _, text in asked.turns] for asked in one.answers] == [
+        ["Be short.", "Hot?", "Yes.", "Why?"],
+        ["Be short.", "Wet?", "Yes.", "Why?"],
+    ]
+    assert [*one.answers.values()] == ["Sun.", "Sea."]
+
+
 def test_an_empty_answer_is_an_answer(tmp_path: Path) -> None:
     """A model may have nothing to say, and people judge that, too."""
     [one] = read_answer_sets([str(written(tmp_path / "a.jsonl", {"prompt": "Q", "answer": ""}))])
@@ -88,6 +110,7 @@ def test_an_empty_answer_is_an_answer(tmp_path: Path) -> None:
         ("\n[]\n", "a.jsonl:2 is not an object"),
         ('{"answer": "a"}', "a.jsonl:1: it has no question"),
         ('{"prompt": "q"}', "a.jsonl:1 has no answer"),
+        ('{"prompt": "q", "history": 5, "answer": "a"}', "a.jsonl:1: history is not a list"),
         ('{"prompt": "q", "answer": "a"}\n{"prompt": "q", "answer": "b"}', "a.jsonl:2 answers"),
     ],
 )

@@ -169,7 +169,9 @@ def _comparisons(measured: Sequence[_Measured], draws: int) -> Iterator[Comparis
     """Yield how each figure of each adapter differs from the base's."""
     base, *others = measured
     for one in others:
-        for name, measure in one.measures.items():
+        # A server may tell the loss of one model and not of another.
+        for name in [name for name in one.measures if name in base.measures]:
+            measure = one.measures[name]
             found = difference(measure, base.measures[name], draws)
             better = None
             if measure.higher_is_better is not None and found.value:
@@ -189,6 +191,7 @@ def _questions(measured: Sequence[_Measured], data: EvaluationSet) -> Iterator[Q
             question=question.example.question,
             reference=judged(question.example.output),
             answers={one.model: judged(one.answers[place]) for one in measured},
+            messages=question.example.prompt,
         )
 
 

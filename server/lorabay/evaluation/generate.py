@@ -50,7 +50,8 @@ def _batch(
 ) -> list[str]:
     # Padding stands on the left here: every answer continues its row at the same column.
     width = max(map(len, prompts))
-    tokens = torch.full((len(prompts), width), tokenizer.pad_token_id)
+    padding = _padding(tokenizer)
+    tokens = torch.full((len(prompts), width), padding)
     mask = torch.zeros_like(tokens)
     for row, prompt in enumerate(prompts):
         tokens[row, width - len(prompt) :] = torch.tensor(prompt)
@@ -62,9 +63,15 @@ def _batch(
             attention_mask=mask,
             max_new_tokens=max_tokens,
             do_sample=False,
-            pad_token_id=tokenizer.pad_token_id,
+            pad_token_id=padding,
         )
 
     texts = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
     # A limit may cut a character in half; servers leave that half out, too.
     return [str(text).rstrip("\ufffd") for text in texts]
+
+
+def _padding(tokenizer: Any) -> int:
+    """Return the token of the padding, which nobody looks at: many bases have none of their own."""
+    own = tokenizer.pad_token_id
+    return int(tokenizer.eos_token_id if own is None else own)

@@ -12,8 +12,9 @@ from lorabay.evaluation.scoring import CHECK
 from lorabay.evaluation.sets import BASE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from lorabay.data.example import Message
     from lorabay.evaluation.measures import Measure
 
 _ALWAYS = ("loss", "perplexity", "rouge_l", "bleu")
@@ -121,18 +122,23 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class QuestionResult:
-    """A question that was asked, the reference answer, and the answers by model."""
+    """A question that was asked, the reference answer, and the answers by model.
+
+    `messages` are all that was asked: with a system message and earlier turns, if there are any.
+    """
 
     data: str
     question: str
     reference: Answered
     answers: Mapping[str, Answered]
+    messages: Sequence[Message] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the question as values that JSON can hold."""
         return {
             "data": self.data,
             "question": self.question,
+            "messages": [dict(message) for message in self.messages],
             "reference": self.reference.text,
             "answers": {
                 model: {"text": one.text, "problems": _only(one.problems)}

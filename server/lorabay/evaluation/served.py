@@ -64,8 +64,7 @@ class ServedModel:
             done(len(questions) - 1)
             return None
 
-        others = self._each(self._nats, questions[1:], done)
-        return [first, *(nats for nats in others if nats is not None)]
+        return [first, *self._each(self._known_nats, questions[1:], done)]
 
     def answers(
         self, questions: Sequence[Question], max_tokens: int, done: Callable[[int], None]
@@ -98,8 +97,20 @@ class ServedModel:
             "max_tokens": max_tokens,
             "temperature": 0,
         }
-        answer = _post(self.client, "/v1/chat/completions", body).json()
-        return str(answer["choices"][0]["message"]["content"] or "")
+        with _about(question):
+            response = _post(self.client, "/v1/chat/completions", body)
+            with _readable(response):
+                return str(response.json()["choices"][0]["message"]["content"] or "")
+
+    def _known_nats(self, question: Question) -> float:
+        """Return the nats of a question; raises SetupError where the server does not say them."""
+        nats = self._nats(question)
+        if nats is None:
+            raise SetupError(
+                f"{question.example.source}: {self.client.base_url} says no loss of this question, "
+                "but of others; it may be longer than the server's context"
+            )
+        return nats
 
     def _nats(self, question: Question) -> float | None:
         prompt, answer = question.encoded.prompt, question.encoded.answer
@@ -110,15 +121,37 @@ class ServedModel:
             "temperature": 0,
             "prompt_logprobs": 0,
         }
-        response = _post(self.client, "/v1/completions", body, refusable=True)
-        if response.is_error:
-            return None
+        with _about(question):
+            response = _post(self.client, "/v1/completions", body, refusable=True)
+            if response.is_error:
+                return None
 
-        found = response.json()["choices"][0].get("prompt_logprobs")
-        if found is None:
-            return None
-        of_answer = zip(found[len(prompt) :], answer, strict=True)
-        return -sum(float(one[str(token)]["logprob"]) for one, token in of_answer)
+            with _readable(response):
+                found = response.json()["choices"][0].get("prompt_logprobs")
+                if found is None:
+                    return None
+                of_answer = zip(found[len(prompt) :], answer, strict=True)
+                return -sum(float(one[str(token)]["logprob"]) for one, token in of_answer)
+
+
+@contextmanager
+def _about(question: Question) -> Iterator[None]:
+    """Name the question in a SetupError of the block."""
+    try:
+        yield
+    except SetupError as error:
+        raise SetupError(f"{question.example.source}: {error.message}") from error
+
+
+@contextmanager
+def _readable(response: httpx.Response) -> Iterator[None]:
+    """Raise SetupError where the block finds something else than it looks for in an answer."""
+    try:
+        yield
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        raise SetupError(
+            f"{response.url} answers what is not OpenAI's: {response.text[:300]}"
+        ) from error
 
 
 @contextmanager
@@ -146,8 +179,9 @@ def served_models(
 
 def _served(client: httpx.Client) -> dict[str, str | None]:
     """Return the models of a server, and the parent of each."""
-    models = _send(client, "GET", "/v1/models").json()["data"]
-    return {model["id"]: model.get("parent") for model in models}
+    response = _send(client, "GET", "/v1/models")
+    with _readable(response):
+        return {str(model["id"]): model.get("parent") for model in response.json()["data"]}
 
 
 def _base(served: dict[str, str | None], url: str) -> str:

@@ -104,12 +104,16 @@ def _evaluated(path: Path, questions: Sequence[Any]) -> Iterator[tuple[str, Mapp
     for number, question in enumerate(questions, 1):
         place = f"{path}, question {number},"
         match question:
-            case {"question": str() as asked, "answers": dict() as answers}:
-                for model, given in answers.items():
-                    answer = given.get("text") if isinstance(given, dict) else given
-                    yield place, {NAME_FIELD: model, "question": asked, "answer": answer}
+            case {"messages": [_, *_] as messages, "answers": dict() as answers}:
+                asked: dict[str, Any] = {"messages": messages}
+            # Older versions kept the last message alone.
+            case {"question": str() as last, "answers": dict() as answers}:
+                asked = {"question": last}
             case _:
                 raise SetupError(f"{place} has no answers by model")
+        for model, given in answers.items():
+            answer = given.get("text") if isinstance(given, dict) else given
+            yield place, {NAME_FIELD: model, **asked, "answer": answer}
 
 
 def _evaluated_questions(text: str) -> Sequence[Any] | None:

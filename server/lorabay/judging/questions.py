@@ -54,8 +54,12 @@ def _of_fields(asked: str, record: Mapping[str, Any]) -> Question | str:
     if not isinstance(further, str) or not isinstance(system, str):
         return "input and system are texts"
 
+    turns = record.get("history") or []
+    if not isinstance(turns, list):
+        return "history is not a list"
+
     history = []
-    for turn in record.get("history") or ():
+    for turn in turns:
         match turn:
             case [str() as question, str() as answer]:
                 history.append((question, answer))
