@@ -36,6 +36,7 @@ from lorabay.training.record.curves import write_curves
 from lorabay.training.record.metric_lines import MetricLines, read_metrics
 from lorabay.training.trained import Trained
 from lorabay.training.variants.table import VARIANTS
+from lorabay.training.writing import writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +90,8 @@ def train(
     global generator. Shows its progress on `console` (default: stderr), if that is a terminal.
 
     Raises SetupError for a recipe, data or base that cannot be used, for a checkpoint of another
-    training, and for one that diverges before it has any good weights; then no weights are written.
+    training, for a disk that takes no more, and for a training that diverges before it has any good
+    weights; then no weights are written.
     """
     accelerator = Accelerator()
     if not accelerator.is_main_process:
@@ -102,8 +104,11 @@ def train(
         followers = (MetricLines(metrics), *trackers)
         trained = _train(recipe, output, base, data, followers, accelerator, console)
 
-        write_curves(metrics.parent, trained.sentence, read_metrics(metrics))
-        write_card(trained, recipe, public_name(read_config(base), base))
+        with writing(metrics.parent):
+            write_curves(metrics.parent, trained.sentence, read_metrics(metrics))
+        with writing(output):
+            write_card(trained, recipe, public_name(read_config(base), base))
+            (output / RECORDS / _CHECKPOINT).unlink(missing_ok=True)
         return trained
 
 
@@ -154,8 +159,8 @@ def _train(
     trainee.model.eval()
     after = heldout_loss(trainee.causal_lm, heldout, settings.batch_size)
     if accelerator.is_main_process:
-        variant.save(trainee, recipe, base, output)
-        checkpoint.unlink(missing_ok=True)
+        with writing(output):
+            variant.save(trainee, recipe, base, output)
     accelerator.wait_for_everyone()
 
     return Trained(

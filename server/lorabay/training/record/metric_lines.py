@@ -10,8 +10,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lorabay.errors import SetupError
 from lorabay.files import durable
+from lorabay.training.writing import writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +27,10 @@ class MetricLines:
 
     def began(self, step: int) -> None:
         """Keep the lines up to a step, and no others."""
-        kept = [line for line in read_metrics(self._path) if line["step"] <= step]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        durable.write(self._path, text, lasting=False)
+        with writing(self._path):
+            kept = [line for line in read_metrics(self._path) if line["step"] <= step]
+            text = "".join(json.dumps(line) + "\n" for line in kept)
+            durable.write(self._path, text, lasting=False)
 
     def learnt(self, step: Learnt) -> None:
         """Write the line of a step."""
@@ -41,14 +42,8 @@ class MetricLines:
         return None
 
     def _add(self, line: dict[str, Any]) -> None:
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise SetupError(
-                f"{self._path} cannot be written: {error.strerror or error}; the same command goes "
-                "on from the last checkpoint"
-            ) from error
+        with writing(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -59,6 +54,6 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").split("\n"):
         try:
             lines.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     return lines

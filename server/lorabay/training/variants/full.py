@@ -9,7 +9,6 @@ import torch
 
 from lorabay.base.causal_lm import load_tokenizer
 from lorabay.base.transformers_quiet import quiet_transformers
-from lorabay.errors import SetupError
 from lorabay.files import durable
 from lorabay.training.save import check_finite
 from lorabay.training.variant_tables import FullVariant
@@ -62,8 +61,6 @@ def save(trainee: Trainee, recipe: Recipe, base: Path, folder: Path) -> None:
         for path in sorted(hidden.iterdir(), key=lambda path: path.name == _LAST):
             durable.sync(path)
             durable.move(path, folder / path.name)
-    except OSError as error:
-        raise SetupError(f"{folder} cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 
