@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.search.finalist import seed_spread
+from lorabay.search.finalist import least_difference, seed_spread
 from tests.search.made import made_finalist
 
 
@@ -20,3 +20,9 @@ def test_the_spread_of_seeds_is_that_of_all_finalists() -> None:
     """One that hardly varies does not make the others' noise smaller than it is."""
     quiet, loud = made_finalist("quiet", [1.0, 1.0]), made_finalist("loud", [1.0, 1.2])
     assert seed_spread([quiet, loud]) == pytest.approx(0.1)
+
+
+def test_means_differ_by_chance_as_student_says() -> None:
+    """By hand: t of 97.5% is 2.306 with 8 degrees of freedom, and three seeds a recipe."""
+    finalists = [made_finalist(f"{place}", [1.0, 1.1, 1.2]) for place in range(4)]
+    assert least_difference(finalists) == pytest.approx(2.306 * 0.1 * (2 / 3) ** 0.5, rel=1e-4)

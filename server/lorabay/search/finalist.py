@@ -54,6 +54,20 @@ class Finalist:
         return loss_of([statistics.fmean(nats) for nats in by_answer], self.runs[0].test_tokens)
 
 
+def least_difference(finalists: Sequence[Finalist]) -> float:
+    """Return by how much two mean losses on dev may differ by chance: 95% of equal recipes do by
+    less.
+
+    Fisher's least significant difference, of the spread of all finalists together and as many seeds
+    of each. R. A. Fisher, "The Design of Experiments" (1935).
+    """
+    from scipy.stats import t
+
+    seeds = len(finalists[0].runs)
+    freedom = len(finalists) * (seeds - 1)
+    return float(t.ppf(0.975, freedom)) * seed_spread(finalists) * math.sqrt(2 / seeds)
+
+
 def seed_spread(finalists: Sequence[Finalist]) -> float:
     """Return the spread of the loss on dev that another seed makes: of all finalists together."""
     return math.sqrt(statistics.fmean(one.spread**2 for one in finalists))

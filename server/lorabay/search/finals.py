@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lorabay.evaluation.bootstrap import Difference, Interval, difference, interval
 from lorabay.files import durable
-from lorabay.search.finalist import AS_IT_IS, Finalist, Run, seed_spread
+from lorabay.search.finalist import AS_IT_IS, Finalist, Run, least_difference, seed_spread
 from lorabay.search.verdict import ByLoss
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Final:
         low, high = gain.interval
         figures = f"loss {gain.value:+.4f} ({low:+.4f} to {high:+.4f}, p {gain.p:.2g})"
         apart = abs(self.winner.dev_loss - self.finalists[0].dev_loss)
-        if gain.is_noise or apart <= self.spread:
+        if gain.is_noise or apart <= least_difference(self.finalists):
             return f"on test it does not clearly beat the recipe as it is: {figures}"
         return f"on test it {'beats' if gain.value < 0 else 'is beaten by'} the recipe: {figures}"
 
@@ -103,6 +103,7 @@ class Final:
         return {
             "winner": self.winner.name,
             "spread": self.spread,
+            "least_difference": least_difference(self.finalists),
             "finalists": [self._finalist(one) for one in self.finalists],
             "gain_on_test": {
                 "difference": self.gain.value,

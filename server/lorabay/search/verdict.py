@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lorabay.search.finalist import seed_spread
+from lorabay.search.finalist import least_difference, seed_spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,9 @@ class Verdict(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ByLoss:
-    """The lowest mean loss on dev wins; what is no further than seeds are apart is noise."""
+    """The lowest mean loss on dev wins; what is no further above it than chance makes of so many
+    seeds is noise.
+    """
 
     heading: str = "above the best"
 
@@ -60,15 +62,16 @@ class ByLoss:
         return sorted(finalists, key=lambda one: one.dev_loss)
 
     def is_noise(self, one: Finalist, winner: Finalist, finalists: Sequence[Finalist]) -> bool:
-        """Return whether seeds make as much of a difference."""
-        return one.dev_loss - winner.dev_loss <= seed_spread(finalists)
+        """Return whether other seeds make as much of a difference between means."""
+        return one.dev_loss - winner.dev_loss <= least_difference(finalists)
 
     def sentences(self, winner: Finalist, finalists: Sequence[Finalist]) -> list[str]:
         """Return the losses, and what seeds make of them."""
+        by_chance = least_difference(finalists)
         lines = [
             f"{winner.name} has the lowest loss on dev, {winner.dev_loss:.4f} over "
             f"{len(winner.runs)} seeds; another seed makes {seed_spread(finalists):.4f} of "
-            "difference"
+            f"difference, and means of so many differ by up to {by_chance:.4f} by chance"
         ]
         lines += [
             f"{one.name} is {one.dev_loss - winner.dev_loss:.4f} above it, which is noise"
