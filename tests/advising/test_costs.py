@@ -121,3 +121,12 @@ def test_placement_holds_its_bounds_and_is_nearly_the_best(engines: list[Engine]
     assert max(loads) <= 1.0 + 1e-6
     best = fewest(engines, 10, 1.0)
     assert best <= len(loads) <= best + 1
+
+
+def test_many_equal_engines_are_placed_at_once() -> None:
+    """In time that grows with their number, and where first fit puts them: two large and a small
+    one on a device, and five small ones on each of those behind.
+    """
+    engines = [Engine(10, 0.1)] * 20_000 + [Engine(5, 0.1)] * 20_000
+    loads = place(engines, 25, 0.7)
+    assert loads == pytest.approx([0.3] * 10_000 + [0.5] * 2_000)

@@ -40,6 +40,11 @@ def test_the_busiest_day_counts(tmp_path: Path) -> None:
         ("[]", "is not what"),
         ('{"lines": [{"adapter": "shop", "generated_tokens": 1}]}', "no 'day'"),
         ('{"lines": []}', "has no adapter"),
+        ("[" * 100_000, "is not what"),
+        *(
+            (f'{{"lines": [{{"adapter": "a", "day": "d", "generated_tokens": {count}}}]}}', "what")
+            for count in ("Infinity", "NaN", "-1", "9" * 400, "1e400")
+        ),
     ],
 )
 def test_another_file_is_one_line(tmp_path: Path, text: str, problem: str) -> None:

@@ -65,6 +65,12 @@ def test_traffic_is_what_a_server_counted(
         ([*EIGHT_B, "--domain", "shop"], 2, "is not NAME=TOKENS_S"),
         ([*EIGHT_B, "--domain", "shop=9"], 2, "traffic needs --speed"),
         ([*EIGHT_B[:-1], "16", "--domains", "2"], 1, "takes 18.2"),
+        ([*EIGHT_B, "--domains", "2", "--traffic", "inf", "--speed", "100"], 2, "--traffic inf"),
+        ([*EIGHT_B, "--domains", "2", "--traffic", "1e9", "--speed", "1"], 2, "1.43e+09 engines"),
+        ([*EIGHT_B, "--domains", "2", "--traffic", "1", "--speed", "inf"], 2, "--speed inf"),
+        ([*EIGHT_B[:-1], "inf", "--domains", "2"], 2, "--memory-gib inf"),
+        ([*EIGHT_B[:-1], "1e308", "--domains", "2"], 2, "--memory-gib 1e+308"),
+        ([*EIGHT_B, "--domains", "2", "--key-value-kib", "inf"], 2, "--key-value-kib inf"),
     ],
 )
 def test_a_failure_is_one_line(
@@ -73,3 +79,12 @@ def test_a_failure_is_one_line(
     """Exit code 2 for wrong usage, 1 for what does not fit."""
     assert run(["advise", *arguments]) == code
     assert problem in the_error()
+
+
+@pytest.mark.parametrize("option", [["--domains", "2000000000"], ["--traffic", "nan"]])
+def test_the_command_line_itself_refuses_what_is_out_of_range(
+    option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is planned."""
+    assert run(["advise", *EIGHT_B, *option]) == 2
+    assert option[0] in capsys.readouterr().err

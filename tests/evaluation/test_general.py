@@ -44,6 +44,7 @@ def test_a_right_answer_holds_an_accepted_text(answer: str, is_right: bool) -> N
     ("line", "problem"),
     [
         ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
         ('{"instruction": "a", "output": "b"}', "instruction, output and accepted"),
         ('{"instruction": "a", "output": "b", "accepted": []}', "accepted is a list of texts"),
         ("", "holds no questions"),

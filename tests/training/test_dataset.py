@@ -38,6 +38,7 @@ def test_the_input_follows_the_instruction_after_an_empty_line(tmp_path: Path) -
     ("line", "problem"),
     [
         ("not json", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
         ("[1]", "expected an object"),
         ('{"instruction": "a", "output": "b", "note": "c"}', "expected an object"),
         ('{"instruction": "a"}', "output is missing or empty"),

@@ -17,8 +17,8 @@ from lorabay.training.train import train_folder
 from tests.training.kinds_of_layers import APART, CARRYING, lfm2, model_of
 
 
-def _settings(*, packing: bool, **values: int) -> TrainingRecipe:
-    return TrainingRecipe(learning_rate=1e-3, epochs=1, packing=packing, **values)
+def _settings(*, packing: bool, max_tokens: int = 512) -> TrainingRecipe:
+    return TrainingRecipe(learning_rate=1e-3, epochs=1, packing=packing, max_tokens=max_tokens)
 
 
 EXAMPLES = [

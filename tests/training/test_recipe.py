@@ -64,6 +64,8 @@ def test_every_problem_is_named(tmp_path: Path) -> None:
         ("alpha = 16", "alpha = -1"),
         ("learning_rate = 1e-3", "learning_rate = 0"),
         ("epochs = 2", "epochs = 0"),
+        ("epochs = 2", "seed = 18446744073709551616"),
+        ("[lora]", 'data.dev = "a\\u0000b"\n[lora]'),
         ('["v_proj", "q_proj", "v_proj"]', "[]"),
     ],
 )
@@ -81,6 +83,8 @@ def test_broken_toml_and_a_missing_file_are_expected_failures(tmp_path: Path) ->
         read_recipe(tmp_path)
     with pytest.raises(SetupError, match=r"recipe\.toml is not valid TOML"):
         _read(tmp_path, "[lora\n")
+    with pytest.raises(SetupError, match=r"recipe\.toml is not valid TOML"):
+        _read(tmp_path, f"lora = {'[' * 100_000}\n")
 
 
 def test_every_field_says_what_it_means() -> None:
@@ -163,6 +167,8 @@ def test_what_cannot_be_inherited_is_named(tmp_path: Path) -> None:
         _read(tmp_path, 'inherit = "recipe.toml"\n')
     with pytest.raises(SetupError, match="inherit is not the name of a file"):
         _read(tmp_path, "inherit = 1\n")
+    with pytest.raises(SetupError, match="inherit is not the name of a file"):
+        _read(tmp_path, 'inherit = "a\\u0000b"\n')
 
 
 def test_tables_are_laid_over_one_another() -> None:

@@ -17,12 +17,14 @@ from lorabay.advising.costs import GIB, Figures, Plan, best_plan, crossing, plan
 from lorabay.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 LONGEST_TABLE = 24
 FEWEST_ROWS = 12
 SEARCHED = 200
-"""Number of domains up to which a crossing is looked for."""
+"""Number of domains up to which a crossing is looked for, with no more than `MOST_ENGINES`."""
+MOST_ENGINES = 2000
+"""Engines of all domains, each merged, up to which a plan is made."""
 
 
 class Way(StrEnum):
@@ -75,7 +77,7 @@ class Advice:
         return (
             _devices(self),
             *_why(self),
-            _crossing(self.figures, self.crossing),
+            _crossing(self),
             *_slots(self.figures, self.best),
         )
 
@@ -131,7 +133,7 @@ def advise(figures: Figures, traffic: Mapping[str, float]) -> Advice:
         merged=plan(figures, rates, len(rates)),
         shared=plan(figures, rates, 0),
         best=best_plan(figures, rates),
-        crossing=crossing(figures, mean, max(SEARCHED, len(rates))),
+        crossing=crossing(figures, mean, _searched(figures, rates)),
         rows=tuple(_row(figures, [mean] * domains) for domains in range(1, longest + 1)),
     )
 
@@ -156,6 +158,18 @@ def _row(figures: Figures, rates: list[float]) -> Row:
     )
 
 
+def _searched(figures: Figures, rates: list[float]) -> int:
+    """Return the number of domains of mean traffic up to which a crossing is looked for."""
+    mean = _engines_of(figures, rates) / len(rates)
+    return max(len(rates), min(SEARCHED, int(MOST_ENGINES / mean)))
+
+
+def _engines_of(figures: Figures, rates: Iterable[float]) -> float:
+    """Return how many engines merged domains take, but for rounding."""
+    busy = (figures.busy(rate, merged=True) for rate in rates)
+    return sum(max(1.0, one / figures.highest_load) for one in busy)
+
+
 def _check(figures: Figures, traffic: Mapping[str, float]) -> None:
     if not traffic:
         raise UsageError("there are no domains: --domains N, --domain NAME=TOKENS_S, or adapters")
@@ -163,6 +177,13 @@ def _check(figures: Figures, traffic: Mapping[str, float]) -> None:
         raise UsageError("traffic is not below 0")
     if figures.speed is None and any(traffic.values()):
         raise UsageError("traffic needs --speed, which `lorabay bench --url URL` measures")
+
+    engines = _engines_of(figures, traffic.values())
+    if not engines <= MOST_ENGINES:
+        raise UsageError(
+            f"these domains take {engines:.3g} engines when each is merged, and plans are made for "
+            f"up to {MOST_ENGINES}: are the traffic and --speed both in tokens/s?"
+        )
 
     if figures.adapter <= 0 or figures.weights <= 0:
         raise UsageError("nothing says how large an adapter is: --adapters DIR, or --adapter-mib")
@@ -204,13 +225,15 @@ def _why(advice: Advice) -> list[str]:
     ]
 
 
-def _crossing(figures: Figures, found: int | None) -> str:
+def _crossing(advice: Advice) -> str:
+    figures, found = advice.figures, advice.crossing
     held = (
         f"a device offers {gib(figures.device_bytes)} GiB, which "
         f"{_count(figures.merged_per_device, 'merged model')} of {gib(figures.engine_bytes)} fill"
     )
     if found is None:
-        return f"At this traffic merging takes as few devices up to {SEARCHED} domains: {held}."
+        searched = _count(_searched(figures, [*advice.traffic.values()]), "domain")
+        return f"At this traffic merging takes as few devices up to {searched}: {held}."
     return f"From {found} domains of this traffic on, sharing takes fewer devices: {held}."
 
 

@@ -160,11 +160,15 @@ def place(engines: Sequence[Engine], size: int, highest_load: float) -> list[flo
     """Return the load of each device that the engines need, put there by first fit."""
     free: list[int] = []
     loads: list[float] = []
+    before, number = None, 0
     for engine in sorted(engines, key=lambda one: (one.size, one.busy), reverse=True):
+        # Where the last one did not fit, an equal one does not fit either.
+        first = number if engine == before else 0
+        before = engine
         fits = (
             number
-            for number, room in enumerate(free)
-            if room >= engine.size and loads[number] + engine.busy <= highest_load + 1e-9
+            for number in range(first, len(free))
+            if free[number] >= engine.size and loads[number] + engine.busy <= highest_load + 1e-9
         )
         number = next(fits, len(free))
         if number == len(free):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DAY_S = 86_400
 BASE = "__base__"
+_COUNTED = 1 << 63
+_SHOWN = 40
 
 
 def traffic_of_usage(path: Path, peak: float) -> dict[str, float]:
@@ -27,8 +29,12 @@ def traffic_of_usage(path: Path, peak: float) -> dict[str, float]:
     tokens: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     try:
         for line in json.loads(path.read_bytes())["lines"]:
-            tokens[str(line["adapter"])][str(line["day"])] += int(line["generated_tokens"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            count = int(line["generated_tokens"])
+            # A server counts in 64 bits, and nothing more can be a number of tokens.
+            if not 0 <= count < _COUNTED:
+                raise ValueError(f"generated_tokens of {str(line['generated_tokens'])[:_SHOWN]}")
+            tokens[str(line["adapter"])][str(line["day"])] += count
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         told = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise SetupError(
             f"{path} is not what `lorabay usage --by day,adapter --json` prints: {told}"

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 _GIB, _MIB, _KIB = 1 << 30, 1 << 20, 1 << 10
 
+_TOO_LARGE = 1e12
+
 Domains = Annotated[
-    int | None, typer.Option(min=1, help="How many domains. Default: as many as adapters.")
+    int | None,
+    typer.Option(min=1, max=2000, help="How many domains. Default: as many as adapters."),
 ]
 OneDomain = Annotated[
     list[str] | None,
@@ -105,6 +108,16 @@ def advise(
     from lorabay.advising.usage import traffic_of_usage
     from lorabay.files.host_memory import host_memory_bytes
 
+    _finite(
+        traffic=traffic,
+        peak=peak,
+        speed=speed,
+        memory_gib=memory_gib,
+        base_gib=base_gib,
+        adapter_mib=adapter_mib,
+        key_value_kib=key_value_kib,
+        overhead_gib=overhead_gib,
+    )
     if usage is not None and (domain or domains or traffic):
         raise UsageError("--usage says all: leave --domain, --domains and --traffic out")
     given = adapter_mib is not None and bool(domains or domain or usage)
@@ -133,6 +146,13 @@ def advise(
         print_json(advice.as_dict())
     else:
         print_report(advice.table())
+
+
+def _finite(**options: float | None) -> None:
+    """Raise UsageError for an option that is no number, or too large for any machine."""
+    for name, value in options.items():
+        if value is not None and not value < _TOO_LARGE:
+            raise UsageError(f"--{name.replace('_', '-')} {value} is more than can be planned for")
 
 
 def _base(base: str | None, base_gib: float | None, key_value_kib: float | None) -> BaseSizes:

@@ -74,7 +74,7 @@ def read_general(path: Path | None = None) -> tuple[GeneralQuestion, ...]:
 def _question(line: str, source: str) -> GeneralQuestion:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SetupError(f"{source} is not JSON: {error}") from error
 
     if not isinstance(record, dict) or set(record) != {"instruction", "output", "accepted"}:

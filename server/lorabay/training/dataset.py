@@ -87,7 +87,7 @@ def read_examples(path: Path) -> tuple[Example, ...]:
     try:
         # Only a line feed ends a line of JSON lines: other separators may stand in its strings.
         lines = path.read_bytes().decode("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise SetupError(f"cannot read the examples in {path}: {error}") from error
 
     examples = tuple(
@@ -176,7 +176,7 @@ def _text(tokenizer: Any, messages: list[Message], *, ask: bool) -> str:
 def _example(line: str, source: str) -> Example:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SetupError(f"{source} is not JSON: {error}") from error
 
     if not isinstance(record, dict) or not set(record) <= _FIELDS | _OPTIONAL:

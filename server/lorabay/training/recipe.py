@@ -46,6 +46,13 @@ Modules = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_sorted
 """Names of modules, each once, in order, so that equal recipes make equal files."""
 
 
+DataPath = Annotated[str, Field(pattern=r"^[^\x00]+$")]
+"""A path of a file, which no system writes with a null byte."""
+
+_LARGEST_SEED = 2**63 - 1
+"""Above it, a search would count its seeds beyond what torch takes."""
+
+
 class LoraRecipe(BaseModel):
     """Table `[lora]`: the shape of the adapter."""
 
@@ -98,7 +105,7 @@ class TrainingRecipe(BaseModel):
     """AdamW's decoupled decay per unit of learning rate. Default: 0."""
     lora_plus_ratio: Annotated[float, Field(gt=0)] = 1.0
     """Learning rate of B over that of A, as in the variant `lora+`. Default: 1."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0
     """Seed of the initial weights, the order of the examples and dropout. Default: 0."""
     max_tokens: Annotated[int, Field(ge=8)] = 512
     """Longest example, in tokens with the chat template; a longer one is refused, never cut.
@@ -127,11 +134,11 @@ class DataRecipe(BaseModel):
 
     model_config = TABLE
 
-    train: str = "data/train.jsonl"
+    train: DataPath = "data/train.jsonl"
     """Examples to learn from. Default: data/train.jsonl."""
-    heldout: str = "data/heldout.jsonl"
+    heldout: DataPath = "data/heldout.jsonl"
     """Examples to measure on, never trained on. Default: data/heldout.jsonl."""
-    dev: str | None = None
+    dev: DataPath | None = None
     """Examples to choose the best weights by while training: other ones. Default: none, and the
     last weights are the result.
     """
@@ -233,13 +240,13 @@ def read_tables(path: Path, *, inherited_by: tuple[Path, ...] = ()) -> dict[str,
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SetupError(f"cannot read the recipe {path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SetupError(f"{path} is not valid TOML: {error}") from error
 
     inherited = tables.pop(INHERIT, None)
     if inherited is None:
         return tables
-    if not isinstance(inherited, str):
+    if not isinstance(inherited, str) or "\0" in inherited:
         raise SetupError(f"{path}: {INHERIT} is not the name of a file")
     above = read_tables(path.parent / inherited, inherited_by=(*inherited_by, path.resolve()))
     return laid_over(above, tables)

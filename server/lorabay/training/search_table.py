@@ -61,7 +61,7 @@ class SearchTable(BaseModel):
     """Looks at dev in an epoch, after each of which a trial may be pruned. Default: 4."""
     dev: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     """Share of the training examples that become dev where the recipe names none. Default: 0.15."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Seed of the choices. Default: 0."""
 
     @model_validator(mode="after")

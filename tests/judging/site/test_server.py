@@ -58,6 +58,14 @@ def test_an_address_that_is_taken_is_one_line(tmp_path: Path) -> None:
     VoteBook(folder / VOTES_FOLDER).close()
 
 
+@pytest.mark.parametrize("host", ["a..b", "a\0b", "a" * 70])
+def test_a_name_that_cannot_be_one_is_one_line(tmp_path: Path, host: str) -> None:
+    """Before it is looked up."""
+    folder = blind_folder(tmp_path / "blind", 3)
+    with pytest.raises(SetupError, match="cannot listen on"):
+        serve_blind_set(folder, host, 0, None, print)
+
+
 def test_a_folder_that_is_no_blind_set_is_refused(tmp_path: Path) -> None:
     """Before a port is taken."""
     with pytest.raises(SetupError, match="is not a blind set"):

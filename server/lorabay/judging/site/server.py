@@ -62,8 +62,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
-    except OSError as error:
-        told = error.strerror or str(error)
+    except (OSError, ValueError) as error:
+        # A name that cannot be one is a ValueError.
+        told = getattr(error, "strerror", None) or str(error)
         raise SetupError(f"cannot listen on {host} port {port}: {told}") from error
 
 
