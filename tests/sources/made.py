@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
 
-from lorabay.sources.interface import Listing, Offer, RemoteFile, SourceError
+from lorabay.sources.interface import Listing, Offer, RemoteFile
 from lorabay.sources.pace import Pace
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class FakeSource:
         self._location = location
         self.shown: dict[str, str] = {}
         self.sealed = False
-        self.failure: SourceError | None = None
+        self.at: dict[str, str] = {}
+        self.failure: Exception | None = None
         self.fails: dict[str, Exception] = {}
         self.refuses: dict[str, str] = {}
         self.fetches: list[str] = []
@@ -69,7 +71,7 @@ class FakeSource:
         """The offer of a name as it is now."""
         mark = self.shown[name]
         files = {CONFIG: RemoteFile(8, mark), WEIGHTS: RemoteFile(8, mark)}
-        return Offer(name, files, sealed=self.sealed)
+        return Offer(name, files, sealed=self.sealed, at=self.at.get(name, ""))
 
     async def fetch(self, offer: Offer, into: Path, pace: Pace) -> None:
         self.fetches.append(offer.name)
@@ -94,3 +96,24 @@ def write(folder: Path, content: str) -> Path:
 def no_bar(text: str, units: int) -> None:
     """Show nothing."""
     del text, units
+
+
+def deep_tar() -> bytes:
+    """A tar of so many long names, each of the next one, that reading it goes too deep."""
+    name = tarfile.TarInfo("././@LongLink")
+    name.type, name.size = tarfile.GNUTYPE_LONGNAME, 1
+    return (name.tobuf(tarfile.GNU_FORMAT) + bytes(512)) * 2000
+
+
+def cut_sparse_tar() -> bytes:
+    """A tar of a file with holes, whose list of holes goes on behind the end."""
+    holes = tarfile.TarInfo(CONFIG)
+    holes.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(holes.tobuf(tarfile.GNU_FORMAT))
+    header[482] = 1
+    header[148:156] = b"%06o\0 " % tarfile.calc_chksums(bytes(header))[0]
+    return bytes(header)
+
+
+DEEP_JSON = b"[" * 100_000
+"""What is as deep as no parser goes."""

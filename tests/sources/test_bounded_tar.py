@@ -7,13 +7,19 @@ import tarfile
 
 import pytest
 
-from lorabay.sources.bounded_tar import DAMAGED, READ_BYTES, open_tar
+from lorabay.errors import LorabayError
+from lorabay.sources.bounded_tar import READ_BYTES, BoundedTar
+from lorabay.sources.damaged import Damaged
+from tests.sources.made import cut_sparse_tar, deep_tar
 
 MOST = 64 << 10
 
 
-class TooLarge(Exception):
+class TooLarge(LorabayError):
     """What the caller wants to see beyond its limit."""
+
+    def __init__(self) -> None:
+        super().__init__("too large")
 
 
 def made(size: int, *, comment: str = "") -> io.BytesIO:
@@ -28,10 +34,9 @@ def made(size: int, *, comment: str = "") -> io.BytesIO:
     return packed
 
 
-def read(packed: io.BytesIO) -> list[int]:
+def read(file: io.BytesIO, most: int = MOST, *, packed: bool = True) -> list[int]:
     """Bytes of each file in it."""
-    with open_tar(packed, MOST, TooLarge, packed=True) as tar:
-        return [member.size for member in tar]
+    return [member.size for member in BoundedTar(file, most, TooLarge, packed=packed)]
 
 
 def test_what_is_within_its_limit_is_read() -> None:
@@ -47,5 +52,12 @@ def test_what_unpacks_to_more_than_its_limit() -> None:
 
 def test_a_header_that_asks_for_much_memory() -> None:
     """It is refused before it is read."""
-    with pytest.raises(DAMAGED, match="a header of it is too large"):
+    with pytest.raises(Damaged, match="a header of it is too large"):
         read(made(1, comment="x" * (READ_BYTES + 1)))
+
+
+@pytest.mark.parametrize("content", [deep_tar(), cut_sparse_tar()], ids=["deep", "cut sparse"])
+def test_bytes_that_lead_the_library_astray(content: bytes) -> None:
+    """Bug: what it raises for them was none of those that were foreseen."""
+    with pytest.raises(Damaged):
+        read(io.BytesIO(content), 4 << 20, packed=False)

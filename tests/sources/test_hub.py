@@ -12,7 +12,7 @@ from lorabay.sources.hub import HubRepository
 from lorabay.sources.interface import SourceError
 from lorabay.sources.pace import Pace
 from tests.fixtures.hubs import Hub
-from tests.sources.made import CONFIG, WEIGHTS, content_of
+from tests.sources.made import CONFIG, DEEP_JSON, WEIGHTS, content_of
 
 REPOSITORY = "acme/finance"
 
@@ -135,6 +135,26 @@ async def test_a_hub_that_lies_about_a_file(hub: Hub, tmp_path: Path, name: str)
     hub.lies.add(name)
     with pytest.raises(SourceError, match=f"{name} has the digest"):
         await brought(HubRepository("acme/finance"), tmp_path / "into")
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        b"{}",
+        b"[]",
+        b"no JSON",
+        DEEP_JSON,
+        b'{"id": "acme/finance", "sha": "1", "siblings": [{}]}',
+        b'{"id": "acme/finance", "sha": "1", "siblings": [{"rfilename": "x", "size": "x"}]}',
+        b'{"id": "acme/finance", "siblings": []}',
+    ],
+)
+async def test_a_hub_that_answers_as_none_does(hub: Hub, says: bytes) -> None:
+    """Bug: it was a bug of the server's, and the hub was asked again every five seconds."""
+    hub.commit(REPOSITORY, files("1"))
+    hub.says = says
+    with pytest.raises(SourceError, match=r"as a hub does|without its commit"):
+        await HubRepository("acme/finance").list()
 
 
 async def test_a_hub_that_is_away(hub: Hub) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from lorabay.sources.interface import SourceError
 from lorabay.sources.manifest import manifest_of, read_manifest
+from tests.sources.made import DEEP_JSON
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -21,7 +22,8 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b'{"files": {"x": {"size": -1, "sha256": "no"}}}', b"\xff"]
+    "content",
+    [b"", b"[]", b'{"files": {"x": {"size": -1, "sha256": "no"}}}', b"\xff", DEEP_JSON],
 )
 def test_what_is_not_a_manifest_is_refused(content: bytes) -> None:
     """The reason says what to do."""

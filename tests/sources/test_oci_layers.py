@@ -14,7 +14,7 @@ import pytest
 from lorabay.sources.bounded_tar import READ_BYTES
 from lorabay.sources.interface import SourceError
 from lorabay.sources.oci_layers import read_layers, unpack
-from tests.sources.made import CONFIG, WEIGHTS
+from tests.sources.made import CONFIG, DEEP_JSON, WEIGHTS, cut_sparse_tar, deep_tar
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -43,6 +43,7 @@ def test_files_and_archives_of_an_artifact() -> None:
     [
         (b"no JSON", "not one of an OCI artifact"),
         (b"{}", "not one of an OCI artifact"),
+        (DEEP_JSON, "not one of an OCI artifact"),
         (b'{"manifests": []}', "index of several"),
         (manifest(layer(CONFIG)), f"there is no {WEIGHTS}"),
         (manifest(layer(CONFIG), layer("a/" + CONFIG)), "two files called"),
@@ -116,8 +117,10 @@ def damaged_in_the_middle(packed: bytes) -> bytes:
         damaged_in_the_middle,
         lambda packed: packed[: len(packed) // 2],
         lambda packed: packed[:2] + b"\xff" + packed[3:],
+        lambda packed: deep_tar(),
+        lambda packed: cut_sparse_tar(),
     ],
-    ids=["no tar", "damaged", "cut off", "no gzip"],
+    ids=["no tar", "damaged", "cut off", "no gzip", "too deep", "cut sparse"],
 )
 def test_an_archive_that_is_none(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
     """Bug: what gzip raises was taken for a bug, or for a fault of this machine's disk."""

@@ -8,36 +8,54 @@ from __future__ import annotations
 
 import gzip
 import tarfile
-import zlib
 from typing import IO, TYPE_CHECKING, cast
 
+from lorabay.sources.damaged import parsing
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from lorabay.errors import LorabayError
 
 READ_BYTES = 1 << 20
 """Bytes that are read at once. A header that asks for more is no adapter's."""
 
-DAMAGED = (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError, gzip.BadGzipFile)
-"""What the libraries raise for bytes that are not what they seem."""
 
+class BoundedTar:
+    """The tar in an open file, which has to stay open as long.
 
-def open_tar(
-    file: IO[bytes], most: int, too_large: Callable[[], Exception], *, packed: bool
-) -> tarfile.TarFile:
-    """Open the tar in an open file, which has to stay open as long.
-
-    Raises what `too_large` returns where more than `most` bytes would be unpacked, now or when it
-    is read, and one of `DAMAGED` for a tar that is none, or has a header of more than a MiB.
+    All that reads it raises what `too_large` returns where more than `most` bytes would be
+    unpacked, and Damaged for a tar that is none, or has a header of more than a MiB.
     """
-    source = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
-    bounded = cast("IO[bytes]", _Bounded(source, most, too_large))
-    return tarfile.open(fileobj=bounded, mode="r:")
+
+    def __init__(
+        self, file: IO[bytes], most: int, too_large: Callable[[], LorabayError], *, packed: bool
+    ) -> None:
+        source = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
+        bounded = cast("IO[bytes]", _Bounded(source, most, too_large))
+        with parsing():
+            self._tar = tarfile.open(fileobj=bounded, mode="r:")  # noqa: SIM115 (as its file)
+
+    def __iter__(self) -> Iterator[tarfile.TarInfo]:
+        """Yield all that it holds, also folders."""
+        members = iter(self._tar)
+        while True:
+            with parsing():
+                member = next(members, None)
+            if member is None:
+                return
+            yield member
+
+    def open(self, member: tarfile.TarInfo) -> IO[bytes] | None:
+        """Open one of its files; None for what is none. Read it within `parsing`."""
+        with parsing():
+            return self._tar.extractfile(member)
 
 
 class _Bounded:
     """A file of which no more than the first `most` bytes are read, and not much at once."""
 
-    def __init__(self, source: IO[bytes], most: int, too_large: Callable[[], Exception]) -> None:
+    def __init__(self, source: IO[bytes], most: int, too_large: Callable[[], LorabayError]) -> None:
         self._source = source
         self._most = most
         self._too_large = too_large

@@ -46,6 +46,17 @@ _LASTING: dict[type[Exception], str] = {
 }
 """What somebody has to mend, and how; a kind stands before those that it is one of."""
 
+_FAILURES = (
+    HTTPError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
+"""What the hub's client raises for failures, and for answers that are none of a hub's."""
+
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -86,14 +97,16 @@ class HubRepository:
             info = HfApi().model_info(
                 self._id, revision=self._revision, files_metadata=True, timeout=ANSWER_S
             )
-        except (HTTPError, OSError, ValueError) as error:
+            files = {
+                sibling.rfilename: RemoteFile(int(sibling.size or 0), _mark(sibling))
+                for sibling in info.siblings or ()
+                if "/" not in sibling.rfilename
+            }
+        except _FAILURES as error:
             raise self._error(error) from error
 
-        files = {
-            sibling.rfilename: RemoteFile(sibling.size or 0, _mark(sibling))
-            for sibling in info.siblings or ()
-            if "/" not in sibling.rfilename
-        }
+        if not info.sha:
+            raise SourceError(f"{self.location} is told without its commit")
         return self._listing(files, str(info.sha))
 
     def _look_into_cache(self) -> Listing:
@@ -102,7 +115,7 @@ class HubRepository:
             folder = Path(
                 snapshot_download(self._id, revision=self._revision, local_files_only=True)
             )
-        except (HTTPError, OSError, ValueError) as error:
+        except _FAILURES as error:
             raise SourceError(
                 f"{self.location} is not in the hub's cache on this machine, and offline mode "
                 "(HF_HUB_OFFLINE) is on"
@@ -138,7 +151,7 @@ class HubRepository:
                 shutil.copyfile(cached, into / name)
             else:
                 hf_hub_download(self._id, name, revision=commit, local_dir=into)
-        except (HTTPError, OSError, ValueError) as error:
+        except _FAILURES as error:
             raise self._error(error) from error
         self._check(into / name, file)
 
@@ -170,6 +183,8 @@ class HubRepository:
             if status in (401, 403):
                 return SourceError(f"{self.location} refuses this token ({status})", lasting=True)
             reason = f"status {status}"
+        if not isinstance(error, HTTPError | OSError):
+            return SourceError(f"{self.location} does not answer as a hub does")
         return SourceError(f"{self.location} does not answer: {reason[:200]}")
 
     async def close(self) -> None:

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lorabay.files.adapter_folder import Limits
 from lorabay.reasons import quoted
 from lorabay.sources.adapter_files import wanted_files, what_is_missing
-from lorabay.sources.bounded_tar import DAMAGED, open_tar
+from lorabay.sources.bounded_tar import BoundedTar
+from lorabay.sources.damaged import Damaged, parsing
 from lorabay.sources.interface import SourceError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def read_layers(content: bytes) -> tuple[Layer, ...]:
         if isinstance(body, dict) and "manifests" in body:
             raise SourceError("it is an index of several artifacts; name one of them by its digest")
         manifest = _Manifest.model_validate(body)
-    except (ValueError, ValidationError):
+    except (ValueError, ValidationError, RecursionError):
         raise SourceError("its manifest is not one of an OCI artifact") from None
 
     layers: dict[str, Layer] = {}
@@ -128,15 +129,15 @@ def unpack(archive: Path, into: Path) -> None:
         with archive.open("rb") as file:
             packed = file.read(len(_GZIP)) == _GZIP
             file.seek(0)
-            with open_tar(file, 2 * TAR_BYTES, _too_large, packed=packed) as tar:
-                for number, member in enumerate(tar):
-                    check_path(member.name)
-                    if number >= MEMBERS_AT_MOST:
-                        raise _too_large()
-                    _unpack_member(tar, member, into)
+            tar = BoundedTar(file, 2 * TAR_BYTES, _too_large, packed=packed)
+            for number, member in enumerate(tar):
+                check_path(member.name)
+                if number >= MEMBERS_AT_MOST:
+                    raise _too_large()
+                _unpack_member(tar, member, into)
     except SourceError as error:
         raise SourceError(error.message, lasting=True) from error
-    except DAMAGED as error:
+    except Damaged as error:
         reason = f"its archive cannot be read: {quoted(str(error))}"
         raise SourceError(reason, lasting=True) from error
 
@@ -145,7 +146,7 @@ def _too_large() -> SourceError:
     return SourceError("its archive is larger than an adapter can be")
 
 
-def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
+def _unpack_member(tar: BoundedTar, member: tarfile.TarInfo, into: Path) -> None:
     if member.isdir():
         return
     if not member.isreg():
@@ -157,9 +158,13 @@ def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) ->
         return
     if member.size > limit:
         raise SourceError(f"{name} has {member.size} bytes; the limit is {limit}")
-    source = tar.extractfile(member)
+    source = tar.open(member)
     if source is None or (into / name).exists():
         raise SourceError(f"its archive holds two files called {quoted(name)}")
     with (into / name).open("xb") as target:
-        while chunk := source.read(1 << 20):
+        while True:
+            with parsing():
+                chunk = source.read(1 << 20)
+            if not chunk:
+                return
             target.write(chunk)

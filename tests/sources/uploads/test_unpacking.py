@@ -13,6 +13,7 @@ import pytest
 from lorabay.errors import LorabayError
 from lorabay.sources.uploads.archive import ENTRIES_AT_MOST
 from lorabay.sources.uploads.unpacking import unpack
+from tests.sources.made import cut_sparse_tar, deep_tar
 from tests.sources.uploads.packed import (
     PACKS,
     Pack,
@@ -197,6 +198,18 @@ def test_what_is_no_archive_is_refused(into: Path) -> None:
     for content in (b"", b"{}", b"7z\xbc\xaf\x27\x1c", gzip.compress(b"hello")):
         with pytest.raises(LorabayError, match=r"no archive|cannot be read|no adapter"):
             unpacked(content, into)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [deep_tar(), cut_sparse_tar(), as_zip({"x.y": b""}).replace(b"x.y", b"\0.y")],
+    ids=["too deep", "cut sparse", "no name"],
+)
+def test_what_leads_a_library_astray_is_refused(content: bytes, into: Path) -> None:
+    """Bug: it was a fault of the server's, because nobody had foreseen what is raised for it."""
+    with pytest.raises(LorabayError, match="archive cannot be read") as caught:
+        unpacked(content, into, 4 << 20)
+    assert caught.value.status == 400
 
 
 def test_a_zip_with_a_password_is_refused(files: dict[str, bytes], into: Path) -> None:

@@ -7,7 +7,8 @@ from typing import IO, TYPE_CHECKING
 
 from lorabay.errors import InvalidRequest, RequestTooLarge
 from lorabay.reasons import quoted
-from lorabay.sources.bounded_tar import DAMAGED, open_tar
+from lorabay.sources.bounded_tar import BoundedTar
+from lorabay.sources.damaged import Damaged
 from lorabay.sources.uploads.archive import Entry, entry_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class TarArchive:
     def __init__(self, file: IO[bytes], limit: int, *, packed: bool) -> None:
         try:
             # Closed with the file that it is in.
-            self._tar = open_tar(
+            self._tar = BoundedTar(
                 file, limit + SLACK_BYTES, partial(too_large, limit), packed=packed
             )
             self._members: list[tarfile.TarInfo] = []
@@ -34,7 +35,7 @@ class TarArchive:
             for member in self._tar:
                 if not member.isdir():
                     self._add(member)
-        except DAMAGED as error:
+        except Damaged as error:
             raise damaged(error) from error
 
     def _add(self, member: tarfile.TarInfo) -> None:
@@ -46,8 +47,8 @@ class TarArchive:
     def open(self, entry: Entry) -> IO[bytes]:
         """Open one of the files."""
         try:
-            opened = self._tar.extractfile(self._members[entry.number])
-        except DAMAGED as error:
+            opened = self._tar.open(self._members[entry.number])
+        except Damaged as error:
             raise damaged(error) from error
         if opened is None:
             raise InvalidRequest(f"{quoted(str(entry.path))} in the archive is no file")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import zipfile
 from typing import IO, TYPE_CHECKING
 
 from lorabay.errors import InvalidRequest
-from lorabay.sources.bounded_tar import DAMAGED
+from lorabay.sources.damaged import Damaged, parsing
 from lorabay.sources.uploads.archive import choose
 from lorabay.sources.uploads.tar_archive import TarArchive, damaged, too_large
 from lorabay.sources.uploads.zip_archive import ZipArchive
@@ -56,8 +55,9 @@ def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
     left = size
     while True:
         try:
-            piece = source.read(min(CHUNK, left + 1))
-        except (*DAMAGED, zipfile.BadZipFile) as error:
+            with parsing():
+                piece = source.read(min(CHUNK, left + 1))
+        except Damaged as error:
             raise damaged(error) from error
         if not piece:
             break

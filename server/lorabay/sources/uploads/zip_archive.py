@@ -9,6 +9,7 @@ from typing import IO
 
 from lorabay.errors import InvalidRequest
 from lorabay.reasons import quoted
+from lorabay.sources.damaged import Damaged, parsing
 from lorabay.sources.uploads.archive import ENTRIES_AT_MOST, Entry, entry_of
 
 DIRECTORY_BYTES = ENTRIES_AT_MOST * 500
@@ -28,11 +29,12 @@ class ZipArchive:
     def __init__(self, file: IO[bytes]) -> None:
         _check_directory(file)
         try:
-            self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, ValueError, OverflowError) as error:
+            with parsing():
+                self._zip = zipfile.ZipFile(file)
+                self._members = [one for one in self._zip.infolist() if not one.is_dir()]
+        except Damaged as error:
             raise _damaged(error) from error
 
-        self._members = [one for one in self._zip.infolist() if not one.is_dir()]
         self.entries = [
             entry_of(number, one.filename, one.file_size, is_regular=_is_regular(one))
             for number, one in enumerate(self._members)
@@ -46,8 +48,9 @@ class ZipArchive:
         if member.compress_type not in PACKING:
             raise InvalidRequest("the archive is packed in a rare way: use `zip` or a `tar.gz`")
         try:
-            return self._zip.open(member)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            with parsing():
+                return self._zip.open(member)
+        except Damaged as error:
             raise _damaged(error) from error
 
 
