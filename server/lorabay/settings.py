@@ -486,7 +486,7 @@ class SourceSettings(BaseModel):
         1_024.0, gt=0, description="Size of all adapters that one source may bring, in GiB."
     )
     source_connections: int = Field(
-        4, ge=1, le=64, description="Adapters that are fetched from one source at the same time."
+        4, ge=1, le=64, description="Adapters that are fetched at the same time, from all sources."
     )
     source_mib_s: float | None = Field(
         None,

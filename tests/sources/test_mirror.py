@@ -174,6 +174,44 @@ async def test_what_somebody_has_to_mend_is_not_tried_again_soon(bay: Bay) -> No
     assert len(bay.source.fetches) == 2
 
 
+async def test_a_bug_while_an_adapter_is_fetched_is_its_reason(bay: Bay) -> None:
+    """Bug: it ended the round, and the adapter was fetched anew every five seconds, in silence."""
+    bay.source.fails["finance"] = IndexError("list index out of range")
+    bay.source.shown = {"finance": "1", "ads": "1"}
+    began = bay.clock.now
+    while bay.clock.now < began + 2 * LASTING_PAUSE_S:
+        await bay.round()
+    assert bay.versions() == {"ads": {"1"}}
+    (refused,) = bay.mirror.describe()["refused"]
+    assert (refused["name"], "IndexError" in refused["reason"]) == ("finance", True)
+    assert bay.source.fetches.count("finance") == 2
+
+
+async def test_a_bug_while_a_source_is_listed_is_its_reason(bay: Bay) -> None:
+    """Like an outage: pauses grow, and nothing is removed."""
+    await bay.show("finance", "1")
+    bay.source.failure = KeyError("id")
+    pauses = [await bay.round() for _ in range(4)]
+    assert pauses[0] <= 1 < pauses[2] < pauses[3]
+    assert bay.versions() == {"finance": {"1"}}
+    assert bay.mirror.describe()["state"] == "away"
+    assert "a bug in lorabay (KeyError)" in bay.mirror.describe()["reason"]
+
+
+async def test_a_tag_that_moves_to_the_same_files_is_told(bay: Bay) -> None:
+    """Bug: the digest of before was shown for ever. Nothing is fetched for it."""
+    bay.source.at["finance"] = "sha256:1"
+    await bay.show("finance", "1")
+    bay.source.at["finance"] = "sha256:2"
+    await bay.round()
+    assert bay.mirror.describe()["adapters"] == [{"name": "finance", "at": "sha256:2"}]
+
+    bay.source.failure = SourceError("fake://one does not answer")
+    await bay.round()
+    assert bay.mirror.describe()["adapters"] == [{"name": "finance", "at": "sha256:2"}]
+    assert bay.source.fetches == ["finance"]
+
+
 class SlowSource(FakeSource):
     """A source whose fetches last until the test lets them go, and end while it lists."""
 
@@ -327,3 +365,25 @@ async def test_a_slow_download_replaces_nothing_of_a_source_that_was_named_befor
     assert content_of(tmp_path / "finance") == {"f"}
     await second.round()
     assert not list(tmp_path.glob(".incoming*"))
+
+
+async def test_sources_share_the_number_of_downloads(tmp_path: Path) -> None:
+    """Bug: each source had as many as all of them were allowed."""
+    folder = MirrorFolder(tmp_path)
+    folder.open()
+    sources = [SlowSource("fake://first"), SlowSource("fake://second")]
+    claims = Claims(tuple(source.location for source in sources))
+    one = asyncio.Semaphore(1)
+    mirrors = [Mirror(source, folder, claims, TIMES, connections=one) for source in sources]
+    for number, source in enumerate(sources):
+        source.shown = {f"a{number}": "1"}
+    rounds = [asyncio.create_task(mirror.round()) for mirror in mirrors]
+    while not sources[0].begun:
+        await asyncio.sleep(0)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert sources[1].begun == []
+    for source in sources:
+        source.may_end.set()
+    await asyncio.gather(*rounds)
+    assert sources[1].begun == ["a1"]

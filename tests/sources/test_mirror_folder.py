@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,26 @@ def test_a_disk_without_room_is_a_reason(folder: MirrorFolder) -> None:
     """Nothing is fetched that cannot be kept."""
     with pytest.raises(SetupError, match="bytes beside the store"):
         folder.incoming("finance", 1 << 60)
+
+
+def test_downloads_under_way_have_their_room(folder: MirrorFolder) -> None:
+    """Bug: each of several was promised the same free bytes, and all of them failed half-way."""
+    most = shutil.disk_usage(folder.path).free
+    first = folder.incoming("finance", most * 3 // 4)
+    with pytest.raises(SetupError, match="bytes beside the store"):
+        folder.incoming("ads", most * 3 // 4)
+    folder.discard(first)
+    second = folder.incoming("ads", most * 3 // 4)
+    folder.place(second, "ads", NOTE)
+    third = folder.incoming("finance", most * 3 // 4)
+    folder.arrived(third)
+    folder.incoming("ads", most * 3 // 4)
+
+
+def test_what_is_written_of_a_download_needs_no_more_room(folder: MirrorFolder) -> None:
+    """It is not free any more."""
+    most = shutil.disk_usage(folder.path).free
+    first = folder.incoming("finance", most * 3 // 4)
+    with (first / WEIGHTS).open("wb") as file:
+        file.truncate(most * 3 // 4)
+    folder.incoming("ads", most * 3 // 4)

@@ -10,10 +10,11 @@ import pytest
 
 from lorabay.sources import mirrors as mirrors_module
 from lorabay.sources.claims import Claims
-from lorabay.sources.interface import Listing, SourceError
+from lorabay.sources.interface import Listing, Offer, SourceError
 from lorabay.sources.mirror import Mirror, MirrorTimes
 from lorabay.sources.mirror_folder import MirrorFolder
 from lorabay.sources.mirrors import Mirrors
+from lorabay.sources.pace import Pace
 from tests.sources.made import FakeSource, content_of
 
 TIMES = MirrorTimes(poll_s=30, settle_s=0, empty_s=600)
@@ -62,6 +63,40 @@ async def test_a_first_start_does_not_wait_for_what_never_rests(tmp_path: Path) 
     mirrors = mirrors_of(tmp_path / "mirror", source, times)
     async with asyncio.timeout(20):
         await mirrors.begin()
+    assert content_of(tmp_path / "mirror" / "finance") == {"1"}
+    await mirrors.stop()
+
+
+class TricklingSource(FakeSource):
+    """A source one of whose adapters is on its way until a test lets it come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_come = asyncio.Event()
+
+    async def fetch(self, offer: Offer, into: Path, pace: Pace) -> None:
+        """Fetch as ever, but `slow` not before it may come."""
+        if offer.name == "slow":
+            await self.may_come.wait()
+        await super().fetch(offer, into, pace)
+
+
+async def test_a_first_start_does_not_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: bytes that trickled in kept the server from starting. They come while it serves."""
+    monkeypatch.setattr(mirrors_module, "FIRST_START_S", 0.5)
+    source = TricklingSource()
+    source.shown = {"finance": "1", "slow": "1"}
+    mirrors = mirrors_of(
+        tmp_path / "mirror", source, MirrorTimes(poll_s=0.05, settle_s=0, empty_s=600)
+    )
+    async with asyncio.timeout(60):
+        await mirrors.begin()
+        assert not (tmp_path / "mirror" / "slow").exists()
+        source.may_come.set()
+        while not (tmp_path / "mirror" / "slow").exists():
+            await asyncio.sleep(0.01)
     assert content_of(tmp_path / "mirror" / "finance") == {"1"}
     await mirrors.stop()
 

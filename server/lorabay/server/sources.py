@@ -5,6 +5,7 @@ Knows the settings and the mirrors. Nothing is asked of a source before `begin`.
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -74,10 +75,9 @@ def choose_sources(settings: Settings) -> FollowedFolder | Mirrors:
 
     folder = MirrorFolder(followed_folder(settings.adapters, settings.store))
     claims = Claims(tuple(source.location for source in sources))
+    connections = asyncio.Semaphore(settings.source_connections)
     mirrors = [
-        Mirror(
-            source, folder, claims, times, pace=Pace(rate), connections=settings.source_connections
-        )
+        Mirror(source, folder, claims, times, pace=Pace(rate), connections=connections)
         for source in sources
     ]
     return Mirrors(folder, mirrors, claims)

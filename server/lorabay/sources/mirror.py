@@ -25,7 +25,7 @@ from lorabay.sources.plan import Plan, plan
 from lorabay.sources.sightings import Sightings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from lorabay.sources.claims import Claims
@@ -85,7 +85,9 @@ class Health:
 
 
 class Mirror:
-    """The mirror of one source into a folder that it may share with others."""
+    """The mirror of one source into a folder that it may share with others, as it may share the
+    number of downloads that `connections` allows.
+    """
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class Mirror:
         times: MirrorTimes,
         *,
         pace: Pace | None = None,
-        connections: int = 4,
+        connections: asyncio.Semaphore | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source = source
@@ -103,7 +105,7 @@ class Mirror:
         self._claims = claims
         self._times = times
         self._pace = pace or Pace()
-        self._connections = asyncio.Semaphore(connections)
+        self._connections = connections or asyncio.Semaphore(4)
         self._downloads = Downloads(self._fetch)
         self._clock = clock
         self._sightings = Sightings(times.settle_s, times.empty_s)
@@ -123,11 +125,11 @@ class Mirror:
     async def round(self) -> float:
         """List once, and do what the list asks for; return the seconds until the next one is due.
 
-        Never raises for the source or for the disk: the reason is shown, and it is tried again.
+        Never raises: the reason is shown, whatever went wrong, and it is tried again.
         """
         self.called.clear()
         try:
-            return await self._round()
+            wait_s = await self._round()
         except LorabayError as error:
             pause_s = self._went_wrong(error.message)
             return LASTING_PAUSE_S if _is_lasting(error) else pause_s
@@ -135,27 +137,41 @@ class Mirror:
             return self._went_wrong(f"{self.source.location} has not answered for {LIST_S:g} s")
         except OSError as error:
             return self._went_wrong(f"the mirror of {self.source.location}: {error.strerror}")
+        except Exception as error:  # the source keeps being followed, whatever went wrong
+            logger.exception("bug", source=self.source.location)
+            return self._went_wrong(_bug(error))
+        self._health.failures = 0
+        return wait_s
 
     async def _round(self) -> float:
         now = self._clock()
         async with asyncio.timeout(LIST_S):
             listing = await self.source.list()
-        self._came_back()
 
         notes = await asyncio.to_thread(self._folder.notes)
         self._claims.remember({name: note.location for name, note in notes.items()})
-        self._here = {
-            name: note for name, note in notes.items() if note.location == self.source.location
-        }
+        self._here = self._own(notes, listing)
         listing = self._without_others(listing)
         self._sightings.observe(listing, self._here.keys(), now)
         todo = self._plan(listing, now)
+        self._came_back()
         await self._apply(todo)
 
         self._show(listing)
         if not self._awaited(listing):
             self.settled.set()
         return self._until_next(todo)
+
+    def _own(self, notes: Mapping[str, Note], listing: Listing) -> dict[str, Note]:
+        """Return the notes of this source, each with what its adapter leads to now: a tag may have
+        moved to the same files.
+        """
+        own = {name: note for name, note in notes.items() if note.location == self.source.location}
+        for name, note in own.items():
+            offer = listing.offers.get(name)
+            if offer is not None and offer.at != note.at and offer.marks == note.files:
+                own[name] = note.model_copy(update={"at": offer.at})
+        return own
 
     def _awaited(self, listing: Listing) -> set[str]:
         """Return the names that a start waits for: those of the first list that are on their way.
@@ -253,11 +269,15 @@ class Mirror:
             try:
                 folder = await asyncio.to_thread(self._folder.incoming, offer.name, offer.size)
                 await self.source.fetch(offer, folder, self._pace)
+                await asyncio.to_thread(self._folder.arrived, folder)
                 self._keep(Fetched(offer, folder))
             except Changed:
                 self._fail(offer, CHANGED)
             except (LorabayError, OSError) as error:
                 self._fail(offer, _reason(error), lasting=_is_lasting(error))
+            except Exception as error:  # its other adapters come, whatever went wrong with this one
+                logger.exception("bug", source=self.source.location, adapter=offer.name)
+                self._fail(offer, _bug(error), lasting=True)
             finally:
                 if folder is not None and offer.name not in self._fetched:
                     await asyncio.to_thread(self._folder.discard, folder)
@@ -311,7 +331,6 @@ class Mirror:
 
     def _came_back(self) -> None:
         self._health.listed_at = time.time()
-        self._health.failures = 0
         if self._health.reason is not None:
             logger.info("source is back", source=self.source.location)
             self._health.reason = None
@@ -357,6 +376,11 @@ def _reason(error: LorabayError | OSError) -> str:
     if isinstance(error, LorabayError):
         return error.message
     return f"it cannot be written here: {error.strerror or error}"
+
+
+def _bug(error: Exception) -> str:
+    """Return the reason for what nobody has foreseen; the log has all of it."""
+    return f"this is a bug in lorabay ({type(error).__name__}): the server's log has all of it"
 
 
 def _is_lasting(error: LorabayError | OSError) -> bool:

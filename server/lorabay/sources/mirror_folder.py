@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +46,9 @@ class MirrorFolder:
         self.path = path
         self._read: dict[str, tuple[int, Note]] = {}
         """What each folder's note said, by name, and the inode of the folder."""
+        self._under_way: dict[Path, int] = {}
+        """The hidden folders that are being fetched, and the bytes that each is to have."""
+        self._counting = threading.Lock()
 
     def open(self) -> None:
         """Make the folder, and mend what a kill has left. Raises SetupError."""
@@ -93,14 +97,22 @@ class MirrorFolder:
 
     def incoming(self, name: str, size: int) -> Path:
         """Return a new hidden folder to fetch `name` into. Raises OSError, or SetupError if there
-        is too little room for its `size` bytes.
+        is too little room for its `size` bytes beside all that others under way still need.
         """
-        free = shutil.disk_usage(self.path).free
-        if free < size:
-            raise SetupError(f"{name} needs {size} bytes beside the store, and {free} are free")
         folder = self.path / f"{_INCOMING}{name}.{secrets.token_hex(4)}"
-        folder.mkdir()
+        with self._counting:
+            promised = sum(_left_of(one, whole) for one, whole in self._under_way.items())
+            free = max(0, shutil.disk_usage(self.path).free - promised)
+            if free < size:
+                raise SetupError(f"{name} needs {size} bytes beside the store, and {free} are free")
+            folder.mkdir()
+            self._under_way[folder] = size
         return folder
+
+    def arrived(self, incoming: Path) -> None:
+        """Note that a fetched folder needs no more room."""
+        with self._counting:
+            self._under_way.pop(incoming, None)
 
     def place(self, incoming: Path, name: str, note: Note, *, replace_others: bool = False) -> None:
         """Make a fetched folder the one of `name`; a reader sees the old one, none, or the new one.
@@ -120,6 +132,7 @@ class MirrorFolder:
         with suppress(FileNotFoundError):
             place.replace(former)
         durable.move(incoming, place)
+        self.arrived(incoming)
         shutil.rmtree(former, ignore_errors=True)
 
     def remove(self, name: str) -> None:
@@ -134,3 +147,11 @@ class MirrorFolder:
     def discard(self, incoming: Path) -> None:
         """Remove what was fetched in vain."""
         shutil.rmtree(incoming, ignore_errors=True)
+        self.arrived(incoming)
+
+
+def _left_of(folder: Path, whole: int) -> int:
+    """Return how many of the `whole` bytes of a folder are not written yet."""
+    with suppress(FileNotFoundError):
+        whole -= sum(path.stat().st_size for path in folder.iterdir())
+    return max(0, whole)

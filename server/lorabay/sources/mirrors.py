@@ -30,6 +30,9 @@ logger = structlog.get_logger(__name__)
 HEAD_START_S = 1.0
 """How long a start waits for its sources when their adapters are here from an earlier run."""
 
+FIRST_START_S = 60.0
+"""How long a start waits for them when nothing is here yet; the rest comes while it serves."""
+
 TAKE_OVER_S = 5.0
 """Seconds between two looks whether the server that mirrors has ended."""
 
@@ -51,8 +54,8 @@ class Mirrors:
     async def begin(self) -> None:
         """Begin to mirror, and wait for what is there already, or for a first failure.
 
-        Not for long, if there are adapters of an earlier run. Raises SetupError if the folder
-        cannot be used.
+        Not for long, if there are adapters of an earlier run, and never for ever: one source may
+        trickle. Raises SetupError if the folder cannot be used.
         """
         is_ours = await asyncio.to_thread(self._open)
         if not is_ours:
@@ -60,10 +63,16 @@ class Mirrors:
         has_adapters = bool(await asyncio.to_thread(self._folder.notes))
         self._task = asyncio.create_task(self._run())
         if is_ours:
-            settled = asyncio.gather(*(mirror.settled.wait() for mirror in self._mirrors))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(HEAD_START_S if has_adapters else None):
-                    await settled
+            await self._wait(HEAD_START_S if has_adapters else FIRST_START_S)
+
+    async def _wait(self, most_s: float) -> None:
+        """Wait until every source has brought what it had at first, but not longer than that."""
+        try:
+            async with asyncio.timeout(most_s):
+                await asyncio.gather(*(mirror.settled.wait() for mirror in self._mirrors))
+        except TimeoutError:
+            late = [one.source.location for one in self._mirrors if not one.settled.is_set()]
+            logger.info("adapters are still on their way", sources=late)
 
     def _open(self) -> bool:
         """Open the folder; return whether this server is the one that mirrors into it.
