@@ -8,6 +8,7 @@ import pytest
 
 from lorabay.errors import UsageError
 from lorabay.sources.locations import (
+    LIST_BYTES,
     Location,
     followed_folder,
     is_plain_folder,
@@ -66,6 +67,14 @@ def test_a_bad_list_is_wrong_usage(tmp_path: Path, content: str) -> None:
         read_locations([f"@{path}"])
     with pytest.raises(UsageError, match="cannot be read"):
         read_locations([f"@{tmp_path / 'nowhere'}"])
+
+
+def test_a_list_that_is_too_long_is_wrong_usage(tmp_path: Path) -> None:
+    """Bug: what stood behind its first MiB was left out in silence."""
+    path = tmp_path / "sources.txt"
+    path.write_text("s3://bucket/a\n" + "# é\n" * LIST_BYTES)
+    with pytest.raises(UsageError, match="has more than 1048576 bytes"):
+        read_locations([f"@{path}"])
 
 
 def test_one_folder_is_followed_itself(tmp_path: Path) -> None:

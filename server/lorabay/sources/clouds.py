@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from lorabay.errors import SetupError, UsageError
+from lorabay.loopback import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,10 @@ ENDPOINTS = {
     "gs": ("GOOGLE_BASE_URL", "STORAGE_EMULATOR_HOST"),
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
 }
+"""The variables that say where another server than the cloud's own answers, by kind."""
+
+EMULATOR = "STORAGE_EMULATOR_HOST"
+"""Where Google's own programs take plain HTTP for granted, and send no credentials."""
 
 
 def open_store(url: str, environ: Mapping[str, str] = os.environ) -> ObjectStore:
@@ -43,13 +49,12 @@ def open_store(url: str, environ: Mapping[str, str] = os.environ) -> ObjectStore
     except ModuleNotFoundError as error:
         raise SetupError("buckets need obstore: pip install 'lorabay[sources]'") from error
 
-    kind = url.partition(":")[0]
-    endpoint = next((environ[name] for name in ENDPOINTS[kind] if environ.get(name)), None)
+    options = _server(url.partition(":")[0], environ)
     client: ClientConfig = {
         "connect_timeout": timedelta(seconds=CONNECT_S),
         "read_timeout": timedelta(seconds=READ_S),
         "timeout": timedelta(seconds=WHOLE_S),
-        "allow_http": endpoint is not None and endpoint.startswith("http://"),
+        "allow_http": any(str(one).startswith("http://") for one in options.values()),
     }
     retry: RetryConfig = {
         "max_retries": 2,
@@ -60,8 +65,27 @@ def open_store(url: str, environ: Mapping[str, str] = os.environ) -> ObjectStore
             "base": 2,
         },
     }
-    options = {} if endpoint is None else {"endpoint": endpoint}
     try:
         return from_url(url, client_options=client, retry_config=retry, **options)  # type: ignore[call-overload, no-any-return]
     except (BaseError, ValueError) as error:
         raise UsageError(f"{url} cannot be opened: {str(error).partition(chr(10))[0]}") from error
+
+
+def _server(kind: str, environ: Mapping[str, str]) -> dict[str, str | bool]:
+    """Return the options of another server than the cloud's own, if the environment names one."""
+    name = next((name for name in ENDPOINTS[kind] if environ.get(name)), None)
+    if name is None:
+        return {}
+    address = _address(environ[name], is_plain=name == EMULATOR)
+    if kind != "gs":
+        return {"endpoint": address}
+    return {"base_url": address} | ({"skip_signature": True} if name == EMULATOR else {})
+
+
+def _address(server: str, *, is_plain: bool) -> str:
+    """Return a server with its scheme: HTTPS, but on this very machine, unless it has one."""
+    server = server.rstrip("/")
+    if "://" in server:
+        return server
+    host = urlsplit(f"//{server}").hostname or ""
+    return f"{'http' if is_plain or is_loopback(host) else 'https'}://{server}"

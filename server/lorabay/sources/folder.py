@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,12 +56,21 @@ class Folder:
     def _list(self) -> Listing:
         allowed = (self._path.resolve(strict=True),)
         folders: dict[str, dict[str, RemoteFile]] = {}
+        unreadable: dict[str, str] = {}
         with os.scandir(self._path) as entries:
             for entry in entries:
-                hidden = entry.name.startswith(".")
-                if not hidden and entry.is_dir() and stays_inside(entry, allowed):
-                    folders[entry.name] = _files(Path(entry.path))
-        return listing_of(folders, self._limits)
+                if entry.name.startswith("."):
+                    continue
+                try:
+                    if entry.is_dir() and stays_inside(entry, allowed):
+                        folders[entry.name] = _files(Path(entry.path))
+                except (FileNotFoundError, NotADirectoryError):
+                    # Gone since it was listed.
+                    continue
+                except OSError as error:
+                    unreadable[entry.name] = f"it cannot be read: {error.strerror or error}"
+        listing = listing_of(folders, self._limits)
+        return Listing(listing.offers, {**listing.refused, **unreadable})
 
     async def fetch(self, offer: Offer, into: Path, pace: Pace) -> None:
         """Copy the files of an adapter into another folder, each as it was listed."""
@@ -91,7 +102,8 @@ class Folder:
 def _files(folder: Path) -> dict[str, RemoteFile]:
     files = {}
     for path in folder.iterdir():
-        if path.is_file():
+        with suppress(FileNotFoundError):
             status = path.stat()
-            files[path.name] = RemoteFile(status.st_size, describe(status))
+            if stat.S_ISREG(status.st_mode):
+                files[path.name] = RemoteFile(status.st_size, describe(status))
     return files

@@ -86,8 +86,11 @@ def _unfolded(texts: Sequence[str]) -> Iterator[str]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(LIST_BYTES).splitlines()
+        with path.open("rb") as file:
+            content = file.read(LIST_BYTES + 1)
+        if len(content) > LIST_BYTES:
+            raise UsageError(f"the list of sources {path} has more than {LIST_BYTES} bytes")
+        return content.decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(f"the list of sources {path} cannot be read: {reason}") from error
