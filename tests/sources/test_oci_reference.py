@@ -16,6 +16,7 @@ def test_a_reference_in_its_parts() -> None:
     assert (reference.wanted, reference.name) == ("latest", "finance")
     assert reference.base_url == "https://ghcr.io"
     assert read_reference(f"r.io/a/b:prod@{DIGEST}").wanted == DIGEST
+    assert read_reference("docker.io/acme/finance").base_url == "https://registry-1.docker.io"
     assert read_reference("127.0.0.1:5000/a:1").base_url == "http://127.0.0.1:5000"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from lorabay.sources.interface import SourceError
 from lorabay.sources.oci_reference import read_reference
 from lorabay.sources.oci_registry import OciRegistry
+from tests.sources.made import DEEP_JSON
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -20,6 +23,7 @@ class Answers(BaseHTTPRequestHandler):
 
     realm = ""
     manifest = b"{}"
+    given: tuple[int, bytes] = (200, json.dumps({"token": "given"}).encode())
     asked: list[str]
 
     def log_message(self, *_: Any) -> None:
@@ -28,7 +32,7 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append(self.path)
         if self.path.startswith("/token"):
-            self.answer(200, json.dumps({"token": "given"}).encode())
+            self.answer(*self.given)
         elif self.headers.get("authorization") != "Bearer given":
             challenge = f'Bearer realm="{self.realm}",service="tests",scope="x"'
             self.answer(401, b"", {"WWW-Authenticate": challenge})
@@ -88,6 +92,51 @@ async def test_a_token_service_that_is_not_trusted(
     with pytest.raises(SourceError, match="refuses this server"):
         await registry.manifest("latest")
     await registry.close()
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_token_service_that_is_away(
+    answers: tuple[type[Answers], str], status: int
+) -> None:
+    """Bug: the reason told people to log in."""
+    handler, host = answers
+    handler.given = (status, b"")
+    registry = OciRegistry(read_reference(f"{host}/finance"))
+    with pytest.raises(SourceError, match=f"token service .* does not answer: status {status}"):
+        await registry.manifest("latest")
+    await registry.close()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"token": ["x"]}', '{"token": "é"}'.encode(), DEEP_JSON]
+)
+async def test_a_token_service_without_a_token(
+    answers: tuple[type[Answers], str], body: bytes
+) -> None:
+    """What is none is not sent to the registry."""
+    handler, host = answers
+    handler.given = (200, body)
+    registry = OciRegistry(read_reference(f"{host}/finance"))
+    with pytest.raises(SourceError, match="a token service without a token"):
+        await registry.manifest("latest")
+    await registry.close()
+    assert len(handler.asked) == 2
+
+
+async def test_another_server_cannot_ask_for_the_password(
+    answers: tuple[type[Answers], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: the realm that a server named to which the registry only led was sent it."""
+    handler, host = answers
+    auth = base64.b64encode(b"user:password").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"127.0.0.1:1": {"auth": auth}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    registry = OciRegistry(read_reference("127.0.0.1:1/finance"))
+    with pytest.raises(SourceError, match="refuses this server"):
+        async with registry.request("GET", f"http://{host}/blob"):
+            pass
+    await registry.close()
+    assert handler.asked == ["/blob"]
 
 
 async def test_a_manifest_without_end(answers: tuple[type[Answers], str]) -> None:

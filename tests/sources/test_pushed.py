@@ -35,3 +35,12 @@ def test_what_cannot_be_pushed(tmp_path: Path) -> None:
     write(tmp_path / "bad name", "1")
     with pytest.raises(SetupError, match="must start with an ASCII letter"):
         adapters_in(tmp_path / "bad name")
+
+
+def test_a_file_that_has_vanished(tmp_path: Path) -> None:
+    """Bug: it was a bug of lorabay's."""
+    (finance,) = adapters_in(write(tmp_path / "finance", "1"))
+    assert finance.size > 0
+    (tmp_path / "finance" / WEIGHTS).unlink()
+    with pytest.raises(SetupError, match=f"{WEIGHTS} cannot be read: No such file"):
+        _ = finance.size

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from lorabay.sources.interface import SourceError
+from lorabay.sources.pushed import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,10 +58,13 @@ def read_manifest(content: bytes) -> Manifest:
 
 
 def manifest_of(folder: Path, names: tuple[str, ...]) -> Manifest:
-    """Return the manifest of some files in a folder; blocks, and reads every byte."""
+    """Return the manifest of some files in a folder; blocks, and reads every byte.
+
+    Raises SetupError for a file that cannot be read.
+    """
     files = {}
     for name in names:
-        with (folder / name).open("rb") as file:
+        with reading(folder / name), (folder / name).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             files[name] = ManifestFile(size=file.tell(), sha256=digest)
     return Manifest(files=files)

@@ -6,7 +6,6 @@ Runs no program: what a credential helper keeps is not found here.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 from pathlib import Path
@@ -16,14 +15,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
+HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
+HUB_LOGIN = "https://index.docker.io/v1/"
+"""Docker Hub's registry has several names, and `docker login` keeps its password under none."""
+
+
+_SAYS_NOTHING = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    StopIteration,
+    RecursionError,
+)
+
+
 def find_login(registry: str, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
     """Return user and password for a registry; None if nobody has logged in."""
+    names = [registry, f"https://{registry}", *([*HUB, HUB_LOGIN] if registry in HUB else [])]
     for path in _files(environ):
         try:
             auths = json.loads(path.read_bytes())["auths"]
-            entry = auths.get(registry) or auths.get(f"https://{registry}")
+            entry = next(auths[name] for name in names if auths.get(name))
             user, colon, password = base64.b64decode(entry["auth"]).decode().partition(":")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+        except _SAYS_NOTHING:
             continue
         if colon:
             return user, password

@@ -41,6 +41,8 @@ class OciReference:
     @property
     def base_url(self) -> str:
         """Where the registry answers: HTTPS, but on this very machine."""
+        if self.registry == "docker.io":
+            return "https://registry-1.docker.io"
         host = self.registry.rpartition(":")[0] if ":" in self.registry else self.registry
         scheme = "http" if is_loopback(host.strip("[]")) else "https"
         return f"{scheme}://{self.registry}"

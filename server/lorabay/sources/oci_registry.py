@@ -90,21 +90,22 @@ class OciRegistry:
         """Ask for something below the repository, or at a URL that the registry gave.
 
         `content` may be a function that yields a body anew, for it is sent twice if a token is
-        wanted. Raises SourceError for what is refused.
+        wanted. Another server that the registry names is told no password, and asks for none.
+        Raises SourceError for what is refused.
         """
-        url = path
-        if "://" not in path:
-            root = f"{self.reference.base_url}/v2/{self.reference.repository}"
-            url = f"{root}/{path}"
+        root = f"{self.reference.base_url}/v2/{self.reference.repository}"
         try:
+            url = httpx.URL(path if "://" in path else f"{root}/{path}")
+            if not self._may_be_told(str(url)):
+                raise SourceError(f"{self._where} leads to {str(url)[:200]!r}, which is not HTTPS")
             for is_last in (False, True):
                 sent = {"accept": accept, **(headers or {})}
-                if self._authorization is not None:
+                if self._authorization is not None and self._is_own(url):
                     sent["authorization"] = self._authorization
                 body = content() if callable(content) else content
                 stream = self._http().stream(method, url, headers=sent, content=body)
                 async with stream as answer:
-                    if answer.status_code == 401 and not is_last:
+                    if answer.status_code == 401 and not is_last and self._is_own(answer.url):
                         challenge = answer.headers.get("www-authenticate", "")
                         await self._log_in(challenge)
                         continue
@@ -112,7 +113,7 @@ class OciRegistry:
                         self._check(answer)
                     yield answer
                     return
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
             raise SourceError(f"{self._where} does not answer: {reason[:200]}") from error
 
@@ -136,19 +137,35 @@ class OciRegistry:
             raise self._refusal("401")
         asked = {"service": named.get("service", ""), "scope": self._scope}
         answer = await self._http().get(realm, params=asked, auth=basic)
+        if answer.status_code == 429 or answer.status_code >= 500:
+            raise SourceError(
+                f"the token service of {self._where} does not answer: status {answer.status_code}"
+            )
         if answer.status_code != 200:
             raise self._refusal(str(answer.status_code))
+        self._authorization = f"Bearer {self._token_in(answer)}"
+
+    def _token_in(self, answer: httpx.Response) -> str:
         try:
             body = answer.json()
             token = body.get("token") or body["access_token"]
-        except (ValueError, KeyError, AttributeError):
-            raise self._refusal("a token service without a token") from None
-        self._authorization = f"Bearer {token}"
+        except (ValueError, KeyError, AttributeError, RecursionError):
+            token = None
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise self._refusal("a token service without a token")
+        return token
 
-    def _may_be_told(self, realm: str) -> bool:
-        """Return whether a password may be sent there: over HTTPS, or where the registry is."""
-        return realm.startswith("https://") or (
-            realm.startswith("http://") and self.reference.base_url.startswith("http://")
+    def _is_own(self, url: httpx.URL) -> bool:
+        """Return whether it is the registry itself that answers at a URL."""
+        own = httpx.URL(self.reference.base_url)
+        return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
+
+    def _may_be_told(self, url: str) -> bool:
+        """Return whether a password or an adapter may be sent there: over HTTPS, or as openly as
+        one speaks to the registry.
+        """
+        return url.startswith("https://") or (
+            url.startswith("http://") and self.reference.base_url.startswith("http://")
         )
 
     def _check(self, answer: httpx.Response) -> None:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import obstore
 
+from lorabay.files.model_folder import MODEL_WEIGHTS
 from lorabay.sources.adapter_files import wanted_files
 from lorabay.sources.bucket import told
 from lorabay.sources.manifest import MANIFEST_FILE, manifest_of
+from lorabay.sources.pushed import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,10 +36,12 @@ def push_to_bucket(
 ) -> None:
     """Upload one adapter below the store's prefix; `advance` is told of each piece of bytes.
 
-    Raises SourceError, and then readers have the former version or are told to wait.
+    Raises SourceError, or SetupError for a file that cannot be read, and then readers have the
+    former version or are told to wait.
     """
     manifest = manifest_of(adapter.folder, adapter.files)
     with told(location, adapter.name):
+        former = _former(store, adapter.name)
         for file in adapter.files:
             path = f"{adapter.name}/{file}"
             pieces = _pieces(adapter.folder / file, f"{adapter.name}: {file}", advance)
@@ -47,19 +51,21 @@ def push_to_bucket(
                 obstore.put(store, path, pieces, chunk_size=PART_BYTES)
 
         obstore.put(store, f"{adapter.name}/{MANIFEST_FILE}", manifest.text().encode())
-        _delete_former(store, adapter)
+        for file in sorted(former.difference(adapter.files)):
+            obstore.delete(store, f"{adapter.name}/{file}")
 
 
 def _pieces(path: Path, text: str, advance: Callable[[str, int], None]) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             advance(text, len(chunk))
             yield chunk
 
 
-def _delete_former(store: ObjectStore, adapter: Pushed) -> None:
-    listed = obstore.list(store, prefix=adapter.name).collect()
-    paths = {item["path"].removeprefix(f"{adapter.name}/") for item in listed}
-    for file in wanted_files(paths):
-        if file not in adapter.files:
-            obstore.delete(store, f"{adapter.name}/{file}")
+def _former(store: ObjectStore, name: str) -> set[str]:
+    """Return the files of the version that a bucket has, and a model's weights beside it, which a
+    push that was cut off may have left.
+    """
+    listed = obstore.list(store, prefix=name).collect()
+    files = {item["path"].removeprefix(f"{name}/") for item in listed}
+    return {*wanted_files(files), *filter(MODEL_WEIGHTS.fullmatch, files)}

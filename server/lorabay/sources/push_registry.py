@@ -10,12 +10,12 @@ import hashlib
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
 
 from lorabay.files.adapter_folder import WEIGHTS_FILE
 from lorabay.sources.interface import SourceError
 from lorabay.sources.oci_layers import TITLES
 from lorabay.sources.oci_registry import MANIFEST_TYPE
+from lorabay.sources.pushed import reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -37,14 +37,16 @@ async def push_to_registry(
 ) -> str:
     """Upload one adapter under the registry's tag; return the digest of its manifest.
 
-    Raises SourceError, and then the tag leads to what it led to before.
+    Raises SourceError, or SetupError for a file that cannot be read, and then the tag leads to what
+    it led to before.
     """
     layers: list[dict[str, Any]] = []
     for file in adapter.files:
         path = adapter.folder / file
         text = f"{adapter.name}: {file}"
         digest = _digest_of(path)
-        size = path.stat().st_size
+        with reading(path):
+            size = path.stat().st_size
         await _send(registry, digest, partial(_pieces, path), size)
         advance(text, size)
         layers.append(
@@ -91,7 +93,7 @@ async def _send(registry: OciRegistry, digest: str, content: Callable[[], Any], 
         where = begun.headers.get("location")
         if where is None:
             raise SourceError("the registry says no place for an upload")
-        url = urljoin(str(begun.url), where)
+        url = str(begun.url.join(where))
     url += f"{'&' if '?' in url else '?'}digest={digest}"
     headers = {"content-type": "application/octet-stream", "content-length": str(size)}
     async with registry.request("PUT", url, headers=headers, content=content):
@@ -99,7 +101,7 @@ async def _send(registry: OciRegistry, digest: str, content: Callable[[], Any], 
 
 
 async def _pieces(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
 
@@ -119,5 +121,5 @@ def _digest(content: bytes) -> str:
 
 
 def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

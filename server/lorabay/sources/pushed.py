@@ -5,13 +5,18 @@ Reads names and sizes, and nothing of the files.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.sources.adapter_files import is_adapters, wanted_files, what_is_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LAST = (CONFIG_FILE,)
 """Files that go up after all others, because other readers look for them first."""
@@ -29,8 +34,21 @@ class Pushed:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum((self.folder / file).stat().st_size for file in self.files)
+        """Bytes of all files. Raises SetupError."""
+        total = 0
+        for file in self.files:
+            with reading(self.folder / file):
+                total += (self.folder / file).stat().st_size
+        return total
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Have a file of this machine that cannot be read be a SetupError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def adapters_in(folder: Path) -> tuple[Pushed, ...]:
@@ -44,13 +62,13 @@ def adapters_in(folder: Path) -> tuple[Pushed, ...]:
             if child.is_dir() and not child.name.startswith(".")
             if any(is_adapters(path.name) for path in child.iterdir())
         )
+        if not children:
+            raise SetupError(f"the folder {folder} holds no adapter")
+        return tuple(_pushed(child) for child in children)
     except OSError as error:
         raise SetupError(
             f"the folder {folder} cannot be pushed: {error.strerror or error}"
         ) from error
-    if not children:
-        raise SetupError(f"the folder {folder} holds no adapter")
-    return tuple(_pushed(child) for child in children)
 
 
 def _pushed(folder: Path) -> Pushed:
