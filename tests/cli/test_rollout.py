@@ -11,6 +11,7 @@ import pytest
 from lorabay.cli import rollout, run
 from lorabay.rollout.report import report
 from lorabay.rollout.rollout import Arm
+from lorabay.rollout.strata import Stratum
 from tests.rollout.made import figures
 from tests.rollout.test_rollout import rollout as made
 
@@ -24,6 +25,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Any]]:
     running = made("5:10m", "100")
     running.figures[Arm.CANARY] = figures(100, 1, fails=0.0)
     running.figures[Arm.LIVE] = figures(1900, 2)
+    running.strata = [Stratum(5, running.figures[Arm.LIVE], running.figures[Arm.CANARY])]
 
     def call(method: str, path: str, body: Any = None, **_: object) -> dict[str, Any]:
         calls.append((method, path, body))

@@ -8,8 +8,10 @@ import random
 from hypothesis import given, settings, strategies as st
 
 from lorabay.rollout.figures import Sample
-from lorabay.rollout.rollout import Arm, Move, Policy, Rollout, Status, from_json
+from lorabay.rollout.policy import Policy
+from lorabay.rollout.rollout import Arm, Move, Rollout, Status, from_json
 from lorabay.rollout.steps import Step, read_steps
+from lorabay.rollout.strata import MOST_STRATA
 from tests.rollout.made import drawn
 
 GOOD, FAILED = Sample(failed=False, tokens=3), Sample(failed=True)
@@ -29,12 +31,13 @@ def answer(running: Rollout, count: int, sample: Sample = GOOD) -> None:
 def test_steps_are_taken_when_their_time_is_over() -> None:
     """The share grows as it was asked for, and after the last step the canary is promoted."""
     running, shares = rollout(), []
-    answer(running, 20)
     now = 1000.0
+    answer(running, 20)
     while (move := running.next_move(now)) is not Move.PROMOTE:
         shares.append(running.share)
         if move is Move.ADVANCE:
             running.advance(now)
+            answer(running, 20)
         now += 60
     assert sorted(set(shares)) == [0.05, 0.25, 0.5]
     assert shares.count(0.05) == 11
@@ -52,12 +55,89 @@ def test_a_step_without_answers_is_not_over() -> None:
     assert running.next_move(1e9) is Move.ADVANCE
 
 
+def test_each_step_waits_for_answers_of_its_own() -> None:
+    """Those of the steps before prove nothing of it, nor those of the steps that were replaced."""
+    running = rollout()
+    answer(running, 1000)
+    running.advance(2000.0)
+    assert running.next_move(1e9) is None
+    answer(running, 19)
+    running.add(Arm.CANARY, GOOD, 5)
+    running.add(Arm.LIVE, GOOD)
+    again = from_json(json.loads(json.dumps(running.as_json())))
+    assert again is not None
+    assert again.next_move(1e9) is None
+    answer(again, 1)
+    assert again.next_move(1e9) is Move.ADVANCE
+
+    again.go_on(Policy(read_steps(["25:5m", "100"])), 3000.0)
+    assert (again.step, again.share, again.next_move(1e9)) == (0, 0.25, None)
+    answer(again, 20)
+    assert again.next_move(3299.0) is None
+    assert again.next_move(3300.0) is Move.ADVANCE
+
+
 def test_a_share_without_a_time_stays() -> None:
     """Until an administrator decides."""
-    running = rollout("10")
-    answer(running, 1000)
-    assert running.next_move(1e9) is None
-    assert running.share == 0.1
+    for text, share in (("10", 0.1), ("100:stay", 1.0)):
+        running = rollout(text)
+        answer(running, 1000)
+        assert running.next_move(1e9) is None
+        assert running.share == share
+
+
+def test_an_answer_counts_at_the_share_at_which_it_was_begun() -> None:
+    """However long it takes; the figures of both versions at a share stay together."""
+    running = rollout()
+    answer(running, 20)
+    running.advance(2000.0)
+    running.add(Arm.LIVE, FAILED, 5)
+    running.add(Arm.CANARY, GOOD)
+    running.add(Arm.LIVE, FAILED, 7)
+    counts = [(one.percent, one.live.answers, one.canary.answers) for one in running.strata]
+    assert counts == [(5, 1, 20), (25, 0, 1)]
+    assert running.figures[Arm.LIVE].answers == 2
+
+
+def test_trouble_of_both_at_a_greater_share_rolls_nothing_back() -> None:
+    """The engine fails for a moment in the second step, and again in that of everything."""
+    running = rollout("5:10m", "50:10m", "100")
+    for _ in range(1000):
+        running.add(Arm.LIVE, GOOD)
+    answer(running, 52)
+    running.advance(2000.0)
+    for _ in range(6):
+        answer(running, 1, FAILED)
+        running.add(Arm.LIVE, FAILED)
+    assert running.trouble() is None
+    running.advance(3000.0)
+    answer(running, 6, FAILED)
+    assert running.trouble() is None
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """However often it is begun anew with a greater share."""
+    running = rollout("1")
+    for share in range(2, 100):
+        running.go_on(Policy(read_steps([f"{share}"])), 2000.0)
+        for arm in Arm:
+            running.add(arm, GOOD)
+    assert [one.percent for one in running.strata] == list(range(100 - MOST_STRATA, 100))
+    assert running.figures[Arm.CANARY].answers == 98
+    fields = running.as_json()
+    fields["strata"] = fields["strata"] * 5
+    again = from_json(fields)
+    assert again is not None
+    assert len(again.strata) == MOST_STRATA
+
+
+def test_a_rollout_is_the_same_when_it_is_read_again() -> None:
+    """And another one of the same canary is not."""
+    running = rollout()
+    again = from_json(running.as_json())
+    assert again is not None
+    assert running.is_same(again)
+    assert not running.is_same(rollout(begun_at=1001.0))
 
 
 def test_nobody_gets_a_canary_of_nothing_or_one_that_ended() -> None:

@@ -23,6 +23,15 @@ def test_one_share_stays_until_somebody_decides() -> None:
     """Without a time it has no end; none of the traffic is a share as well."""
     assert read_steps(["10"]) == (Step(10, None),)
     assert read_steps(["0"]) == (Step(0, None),)
+    assert read_steps(["5:1m", "10%:stay"]) == (Step(5, 60), Step(10, None))
+
+
+def test_everything_stays_if_that_is_said() -> None:
+    """Otherwise it is over when it is proved; either reads back as itself."""
+    for text, hold_s in (("100", 0.0), ("100:stay", None), ("100:5m", 300.0)):
+        steps = read_steps([text])
+        assert steps == (Step(100, hold_s),)
+        assert read_steps([str(steps[0])]) == steps
 
 
 @pytest.mark.parametrize(
@@ -37,6 +46,8 @@ def test_one_share_stays_until_somebody_decides() -> None:
         (["5:"], "no step"),
         (["5:10w"], "no step"),
         (["5", "10"], "has no time"),
+        (["5:stay", "10"], "has no time"),
+        (["5:stays"], "no step"),
         (["5:1m", "5:1m"], "must grow"),
         (["25:1m", "5"], "must grow"),
         (["5:31d"], "30 days"),

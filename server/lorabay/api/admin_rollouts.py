@@ -16,6 +16,7 @@ from lorabay.api.description.admin_answers import RolloutAnswer, answers
 from lorabay.errors import InvalidRequest
 from lorabay.reconcile.events import Actor
 from lorabay.rollout.policy import Policy, read_policy
+from lorabay.rollout.steps import STAY
 
 if TYPE_CHECKING:
     from lorabay.api.auth import Gate
@@ -101,7 +102,7 @@ def policy_of(body: RolloutRequest) -> Policy:
     if (body.share is None) == (body.steps is None):
         raise InvalidRequest("give either share, in percent, or steps", param="share")
 
-    steps = body.steps if body.steps is not None else [f"{round(body.share or 0, 3):g}"]
+    steps = body.steps if body.steps is not None else [f"{round(body.share or 0, 3):g}:{STAY}"]
     try:
         return read_policy({"steps": steps, "by": body.by, "guards": body.guards})
     except ValueError as error:

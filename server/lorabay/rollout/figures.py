@@ -51,3 +51,13 @@ class Figures:
             self.tokens_per_s.add(max(sample.tokens_per_s, 0.001))
         if sample.tokens is not None:
             self.tokens.add(sample.tokens + 1)
+
+
+def failures(figures: Figures) -> tuple[int, int]:
+    """Return how many answers failed, and of how many."""
+    return figures.failed, figures.answers
+
+
+def refusals(figures: Figures) -> tuple[int, int]:
+    """Return how many answers declined, and of how many that were read."""
+    return figures.declined, figures.read

@@ -2,7 +2,8 @@
 
 A guard speaks when even the better end of an interval of 99.9 % is beyond its limit. So few answers
 that differ much are enough, and many that differ little; chance alone hardly ever is. Times and
-lengths wait for more answers, since one slow answer says little.
+lengths wait for more answers, since one slow answer says little. What both versions have in common
+is not the canary's fault: they are compared share by share of the clients.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from lorabay.rollout.intervals import GUARD_Z, difference, ratio, wilson
+from lorabay.rollout.figures import failures, refusals
+from lorabay.rollout.intervals import GUARD_Z, Tally, difference, ratio, wilson
+from lorabay.rollout.strata import moments, tallies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lorabay.rollout.figures import Figures
+    from lorabay.rollout.intervals import Change, Moments
+    from lorabay.rollout.strata import Stratum
 
 FEWEST = 5
-"""Answers of the canary before failures are compared."""
+"""Answers of each version before failures are compared."""
 
 MOSTLY = 0.5
-"""Share of failures that is too much where the live version has no answers to compare with."""
+"""Share of failures that is too much where the live version answers nobody."""
 
 OFF = "off"
 
@@ -93,76 +98,101 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def trouble(canary: Figures, live: Figures, guards: Guards) -> str | None:
-    """Return why the canary has to go; None while no guard speaks."""
+def trouble(strata: Sequence[Stratum], guards: Guards) -> str | None:
+    """Return why the canary has to go; None while no guard speaks.
+
+    The last stratum is that of the newest share.
+    """
     return (
-        _failures(canary, live, guards)
-        or _refusals(canary, live, guards)
-        or _first_token(canary, live, guards)
-        or _fewer_tokens(canary, live, guards)
-        or _length(canary, live, guards)
+        _failures(strata, guards)
+        or _refusals(strata, guards)
+        or _first_token(strata, guards)
+        or _fewer_tokens(strata, guards)
+        or _length(strata, guards)
     )
 
 
-def _failures(canary: Figures, live: Figures, guards: Guards) -> str | None:
-    if guards.failures is None or canary.answers < FEWEST:
+def _failures(strata: Sequence[Stratum], guards: Guards) -> str | None:
+    if guards.failures is None:
         return None
+    if strata and strata[-1].is_alone:
+        told = _mostly_fails(strata[-1].canary, guards)
+        if told is not None:
+            return told
 
-    told = f"{canary.failed} of {canary.answers} answers failed"
-    if live.answers < FEWEST:
-        least = wilson(canary.failed, canary.answers, GUARD_Z).low
-        return told if canary.answers >= guards.samples and least > MOSTLY else None
-
-    least = difference(canary.failed, canary.answers, live.failed, live.answers, GUARD_Z).low
-    if least * 100 <= guards.failures:
+    pairs = tallies(strata, failures)
+    ours, others = _sums(pairs)
+    found = difference(pairs, GUARD_Z)
+    if found is None or min(ours.total, others.total) < FEWEST:
         return None
-    return f"{told}, and {live.failed} of {live.answers} with the live version"
-
-
-def _refusals(canary: Figures, live: Figures, guards: Guards) -> str | None:
-    if guards.refusals is None or min(canary.read, live.read) < guards.samples:
-        return None
-
-    least = difference(canary.declined, canary.read, live.declined, live.read, GUARD_Z).low
-    if least * 100 <= guards.refusals:
+    if found.interval.low * 100 <= guards.failures:
         return None
     return (
-        f"it declines to answer {canary.declined} of {canary.read} times, and the live version "
-        f"{live.declined} of {live.read} times"
+        f"{ours.hits} of {ours.total} answers failed, and {others.hits} of {others.total} with the "
+        "live version"
     )
 
 
-def _first_token(canary: Figures, live: Figures, guards: Guards) -> str | None:
-    ours, others = canary.first_token_s, live.first_token_s
-    if guards.first_token is None or min(ours.count, others.count) < guards.samples:
+def _mostly_fails(canary: Figures, guards: Guards) -> str | None:
+    """Return what is wrong with a canary that has nothing to be compared with."""
+    least = wilson(canary.failed, canary.answers, GUARD_Z).low
+    if canary.answers < guards.samples or least <= MOSTLY:
+        return None
+    return f"{canary.failed} of {canary.answers} answers failed"
+
+
+def _refusals(strata: Sequence[Stratum], guards: Guards) -> str | None:
+    pairs = tallies(strata, refusals)
+    ours, others = _sums(pairs)
+    if guards.refusals is None or min(ours.total, others.total) < guards.samples:
         return None
 
-    found = ratio(ours, others, GUARD_Z)
-    if found is None or found.low <= guards.first_token:
+    found = difference(pairs, GUARD_Z)
+    if found is None or found.interval.low * 100 <= guards.refusals:
         return None
-    slower = math.exp(ours.mean - others.mean)
-    return f"its first token takes {slower:.1f} times as long as that of the live version"
+    return (
+        f"it declines to answer {ours.hits} of {ours.total} times, and the live version "
+        f"{others.hits} of {others.total} times"
+    )
 
 
-def _fewer_tokens(canary: Figures, live: Figures, guards: Guards) -> str | None:
-    ours, others = canary.tokens_per_s, live.tokens_per_s
-    if guards.speed is None or min(ours.count, others.count) < guards.samples:
+def _first_token(strata: Sequence[Stratum], guards: Guards) -> str | None:
+    found = _ratio(strata, lambda figures: figures.first_token_s, guards)
+    if guards.first_token is None or found is None or found.interval.low <= guards.first_token:
         return None
+    return f"its first token takes {found.value:.1f} times as long as that of the live version"
 
-    found = ratio(ours, others, GUARD_Z)
-    if found is None or found.high >= 1 / guards.speed:
+
+def _fewer_tokens(strata: Sequence[Stratum], guards: Guards) -> str | None:
+    found = _ratio(strata, lambda figures: figures.tokens_per_s, guards)
+    if guards.speed is None or found is None or found.interval.high >= 1 / guards.speed:
         return None
-    slower = math.exp(others.mean - ours.mean)
-    return f"its tokens come {slower:.1f} times as slowly as with the live version"
+    return f"its tokens come {1 / found.value:.1f} times as slowly as with the live version"
 
 
-def _length(canary: Figures, live: Figures, guards: Guards) -> str | None:
-    ours, others = canary.tokens, live.tokens
-    if guards.length is None or min(ours.count, others.count) < guards.samples:
+def _length(strata: Sequence[Stratum], guards: Guards) -> str | None:
+    found = _ratio(strata, lambda figures: figures.tokens, guards)
+    if guards.length is None or found is None:
         return None
-
-    found = ratio(ours, others, GUARD_Z)
-    if found is None or (found.low <= guards.length and found.high >= 1 / guards.length):
+    if found.interval.low <= guards.length and found.interval.high >= 1 / guards.length:
         return None
-    times = math.exp(ours.mean - others.mean)
-    return f"its answers are {times:.2g} times as long as those of the live version"
+    return f"its answers are {found.value:.2g} times as long as those of the live version"
+
+
+def _ratio(
+    strata: Sequence[Stratum], of: Callable[[Figures], Moments], guards: Guards
+) -> Change | None:
+    """Return how times or lengths differ; None for too few answers."""
+    pairs = moments(strata, of)
+    ours = sum(pair[0].count for pair in pairs)
+    others = sum(pair[1].count for pair in pairs)
+    return ratio(pairs, GUARD_Z) if min(ours, others) >= guards.samples else None
+
+
+def _sums(pairs: Iterable[tuple[Tally, Tally]]) -> tuple[Tally, Tally]:
+    """Return what is compared of either version, over all strata."""
+    ours = others = Tally(0, 0)
+    for one, other in pairs:
+        ours = Tally(ours.hits + one.hits, ours.total + one.total)
+        others = Tally(others.hits + other.hits, others.total + other.total)
+    return ours, others

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lorabay.rollout.intervals import REPORT_Z, Interval, Moments, difference, ratio, wilson
+from lorabay.rollout.figures import failures, refusals
+from lorabay.rollout.intervals import REPORT_Z, Interval, difference, ratio, wilson
 from lorabay.rollout.rollout import Arm
+from lorabay.rollout.strata import Stratum, moments, tallies
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lorabay.rollout.figures import Figures
+    from lorabay.rollout.intervals import Moments
     from lorabay.rollout.rollout import Rollout
 
 DIGITS = 12
@@ -20,8 +26,10 @@ DIGITS = 12
 def report(rollout: Rollout) -> dict[str, Any]:
     """Return what is known of a rollout.
 
-    Shares are in percent. Each comparison has a figure of either version, `change`, and the
-    interval in which that lies: a difference in points for shares, a ratio for the rest.
+    Shares are in percent. Each comparison has a figure of either version over all of its answers,
+    `change`, and the interval in which that lies: a difference in points for shares, a ratio for
+    the rest. That is compared share by share of the clients, and so may differ from what the two
+    figures let expect.
     """
     live, canary = rollout.figures[Arm.LIVE], rollout.figures[Arm.CANARY]
     guards = rollout.policy.guards
@@ -31,7 +39,7 @@ def report(rollout: Rollout) -> dict[str, Any]:
         "reason": rollout.reason,
         "live": f"{rollout.adapter}@{rollout.live[:DIGITS]}",
         "canary": f"{rollout.adapter}@{rollout.canary[:DIGITS]}",
-        "share": rollout.share * 100,
+        "share": rollout.percent,
         "step": rollout.step,
         "steps": [str(step) for step in rollout.policy.steps],
         "by": str(rollout.policy.by),
@@ -47,49 +55,49 @@ def report(rollout: Rollout) -> dict[str, Any]:
         "step_since": rollout.step_since,
         "ended_at": rollout.ended_at,
         "answers": {"live": live.answers, "canary": canary.answers},
-        "canary_share": _share(canary.answers, live.answers + canary.answers),
+        "canary_share": _canary_share(rollout),
         "comparison": {
-            "failures": _difference((canary.failed, canary.answers), (live.failed, live.answers)),
-            "refusals": _difference((canary.declined, canary.read), (live.declined, live.read)),
-            "first_token_s": _ratio(canary.first_token_s, live.first_token_s),
-            "tokens_per_s": _ratio(canary.tokens_per_s, live.tokens_per_s),
-            "tokens": _ratio(canary.tokens, live.tokens, less=1),
+            "failures": _difference(rollout, failures),
+            "refusals": _difference(rollout, refusals),
+            "first_token_s": _ratio(rollout, lambda figures: figures.first_token_s),
+            "tokens_per_s": _ratio(rollout, lambda figures: figures.tokens_per_s),
+            "tokens": _ratio(rollout, lambda figures: figures.tokens, less=1),
         },
     }
 
 
-def _share(hits: int, count: int) -> dict[str, Any]:
-    """Return the share of answers that the canary made."""
+def _canary_share(rollout: Rollout) -> dict[str, Any]:
+    """Return the share of the answers that the canary made while it had its newest share."""
+    last = rollout.strata[-1] if rollout.strata else Stratum(rollout.percent)
+    hits, count = last.canary.answers, last.live.answers + last.canary.answers
     value = hits / count * 100 if count else None
     return {"value": value, "interval": _percent(wilson(hits, count, REPORT_Z)) if count else None}
 
 
-def _difference(canary: tuple[int, int], live: tuple[int, int]) -> dict[str, Any]:
-    """Return two shares, each given as hits and count, and how far they are apart."""
-    shares = [hits / count * 100 if count else None for hits, count in (canary, live)]
-    fields: dict[str, Any] = {"canary": shares[0], "live": shares[1]}
-    if shares[0] is None or shares[1] is None:
+def _difference(rollout: Rollout, of: Callable[[Figures], tuple[int, int]]) -> dict[str, Any]:
+    """Return the shares of both versions that `of` counts, and how far they are apart."""
+    fields: dict[str, Any] = {}
+    for arm in (Arm.CANARY, Arm.LIVE):
+        hits, count = of(rollout.figures[arm])
+        fields[str(arm)] = hits / count * 100 if count else None
+
+    found = difference(tallies(rollout.strata, of), REPORT_Z)
+    if found is None:
         return fields | {"change": None, "interval": None}
-
-    between = difference(*canary, *live, REPORT_Z)
-    return fields | {"change": shares[0] - shares[1], "interval": _percent(between)}
+    return fields | {"change": found.value * 100, "interval": _percent(found.interval)}
 
 
-def _ratio(canary: Moments, live: Moments, *, less: int = 0) -> dict[str, Any]:
+def _ratio(rollout: Rollout, of: Callable[[Figures], Moments], *, less: int = 0) -> dict[str, Any]:
     """Return two typical values, of which `less` is taken off again, and their ratio."""
-    typical = [
-        None if moments.typical is None else moments.typical - less for moments in (canary, live)
-    ]
-    between = ratio(canary, live, REPORT_Z)
-    change = None
-    if canary.typical is not None and live.typical is not None:
-        change = canary.typical / live.typical
-    return {
-        "canary": typical[0],
-        "live": typical[1],
-        "change": change,
-        "interval": None if between is None else list(between),
-    }
+    fields: dict[str, Any] = {}
+    for arm in (Arm.CANARY, Arm.LIVE):
+        typical = of(rollout.figures[arm]).typical
+        fields[str(arm)] = None if typical is None else typical - less
+
+    found = ratio(moments(rollout.strata, of), REPORT_Z)
+    if found is None:
+        return fields | {"change": None, "interval": None}
+    return fields | {"change": found.value, "interval": list(found.interval)}
 
 
 def _percent(interval: Interval) -> list[float]:

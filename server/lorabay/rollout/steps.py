@@ -3,6 +3,7 @@
     5:10m     5 % for ten minutes; also 5%:10m, and s, h or d for other times
     25        25 % until somebody decides; only the last step may leave the time out
     100       everything: the canary becomes the live version when it has answered often enough
+    100:stay  everything until somebody decides; also 25:stay, which is 25
 
 Shares grow from step to step, so that nobody who has seen the canary is sent back.
 """
@@ -21,8 +22,12 @@ MOST_STEPS = 20
 LONGEST_S = 30 * 86_400.0
 EVERYTHING = 100.0
 
+STAY = "stay"
+"""In place of a time: until an administrator decides."""
+
 _STEP = re.compile(
-    r"(?P<share>\d{1,3}(?:\.\d{1,3})?)%?(?::(?P<time>\d{1,9})(?P<unit>[smhd])?)?", re.ASCII
+    r"(?P<share>\d{1,3}(?:\.\d{1,3})?)%?(?::(?:(?P<time>\d{1,9})(?P<unit>[smhd])?|(?P<stay>stay)))?",
+    re.ASCII,
 )
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -38,7 +43,9 @@ class Step:
     hold_s: float | None
 
     def __str__(self) -> str:
-        return f"{self.share:g}" if self.hold_s is None else f"{self.share:g}:{self.hold_s:.0f}s"
+        if self.hold_s is not None:
+            return f"{self.share:g}:{self.hold_s:.0f}s"
+        return f"{self.share:g}:{STAY}" if self.share == EVERYTHING else f"{self.share:g}"
 
 
 def read_steps(texts: Sequence[str]) -> tuple[Step, ...]:
@@ -57,11 +64,6 @@ def read_steps(texts: Sequence[str]) -> tuple[Step, ...]:
                 f"the share {step.share:g} follows {before.share:g}: shares must grow from step to "
                 "step"
             )
-
-    last = steps[-1]
-    if last.share == EVERYTHING and last.hold_s is None:
-        # Nothing is left to wait for, but that it has answered often enough.
-        steps[-1] = Step(EVERYTHING, 0.0)
     return tuple(steps)
 
 
@@ -76,7 +78,9 @@ def _step(text: str) -> Step:
     if share > EVERYTHING:
         raise ValueError(f"the share {share:g} is not between 0 and 100 percent")
     if found["time"] is None:
-        return Step(share, None)
+        # Of everything, nothing is left to wait for, but that it has answered often enough.
+        is_last = share == EVERYTHING and found["stay"] is None
+        return Step(share, 0.0 if is_last else None)
 
     hold_s = int(found["time"]) * _UNITS[found["unit"] or "s"]
     if hold_s > LONGEST_S:
