@@ -229,6 +229,16 @@ def test_the_end_of_a_rollout_takes_its_versions_series_along() -> None:
     assert value("lorabay_rollouts_ended_total", {"outcome": "promoted"}) == 0
 
 
+def test_a_rollout_that_another_server_ends_is_not_counted() -> None:
+    """Its series go all the same."""
+    metrics = Metrics(CollectorRegistry())
+    metrics.show_rollout("finance", "a" * 64, 0.1)
+    metrics.forget_rollout("finance")
+    assert adapters_on(metrics) == set()
+    value = metrics.registry.get_sample_value
+    assert value("lorabay_rollouts_ended_total", {"outcome": "stopped"}) == 0
+
+
 def test_what_an_adapter_does_after_it_went_counts_as_unknown() -> None:
     """A request that outlives its adapter does not bring its series back."""
     metrics = Metrics(CollectorRegistry())

@@ -338,6 +338,10 @@ class Metrics:
     def end_rollout(self, adapter: str, outcome: str) -> None:
         """Count the end of a rollout; the series of its versions go."""
         self.rollouts_ended.labels(outcome).inc()
+        self.forget_rollout(adapter)
+
+    def forget_rollout(self, adapter: str) -> None:
+        """Take away the series of the versions of a rollout."""
         used = self._used.get(adapter, set())
         for family, others in tuple(used):
             if family in (self.rollout_share, self.rollout_answers):

@@ -19,9 +19,10 @@ from lorabay.api.description.admin_answers import RolloutAnswer
 from lorabay.api.keyring import Keyring
 from lorabay.api.parts import Parts
 from lorabay.base.shapes import BaseShapes
-from lorabay.errors import EngineUnavailable
+from lorabay.errors import AdapterRejected, EngineUnavailable
 from lorabay.serving.admin import Operations
 from lorabay.serving.engine import Answer, AnswerStream, Body
+from lorabay.serving.manager import AdapterManager
 from tests import making
 from tests.api.conftest import client_of, make_app
 from tests.fake_engine import echo
@@ -38,8 +39,10 @@ ROLLOUT = "/admin/adapters/ads/rollout"
 class Office:
     """A server with `ads`, which keeps one former version."""
 
-    def __init__(self, bay: Bay, engine: MortalEngine, http: httpx.AsyncClient) -> None:
-        self.bay, self.engine, self.http = bay, engine, http
+    def __init__(
+        self, bay: Bay, manager: AdapterManager, engine: MortalEngine, http: httpx.AsyncClient
+    ) -> None:
+        self.bay, self.manager, self.engine, self.http = bay, manager, engine, http
         versions = bay.status("ads").kept
         self.live, self.former = versions[0], versions[1]
 
@@ -93,7 +96,7 @@ async def office(tmp_path: Path, shapes: BaseShapes) -> AsyncIterator[Office]:
         routers=[admin_router(operations, gate), rollouts_router(operations, gate)],
     )
     async with client_of(app) as http:
-        yield Office(bay, engine, http)
+        yield Office(bay, manager, engine, http)
     await manager.stop()
     bay.store.close()
 
@@ -158,6 +161,44 @@ async def test_a_canary_that_fails_is_taken_back_while_clients_ask(office: Offic
     assert report["reason"] in [event["result"] for event in events]
     page = generate_latest(office.bay.metrics.registry).decode()
     assert 'lorabay_rollouts_ended_total{outcome="rolled_back"} 1.0' in page
+
+
+@pytest.mark.parametrize("share", [100, 99.9999, 7])
+async def test_a_share_stays_until_an_administrator_decides(office: Office, share: float) -> None:
+    """Also one of everything, however often it has answered."""
+    await office.start(share=share)
+    await office.versions()
+    await office.manager.rollouts.tick()
+    report = await office.report()
+    assert (report["status"], report["share"]) == ("running", round(share))
+    assert (await office.start(steps=report["steps"])).status_code == 200
+
+
+async def test_where_another_server_keeps_the_names_a_refused_canary_harms_nobody(
+    office: Office,
+) -> None:
+    """Each client is answered with the live version, and the keeper hears of it."""
+    await office.start(share=100)
+    refused: list[str] = []
+
+    class Keeper:
+        def note(self, *told: Any) -> None: ...
+
+        def note_refused(self, name: str, canary: str) -> None:
+            refused.append(canary)
+
+    office.manager.rollouts.share(lambda: False, Keeper())
+    residency = office.manager.residency
+    await residency.drop(office.former)
+    # This server's engine has never held it.
+    residency._has_held.clear()
+    for _ in range(3):
+        error = AdapterRejected("ads", ("no such module",))
+        office.engine.fail(f"load {office.former.id}", error)
+    answers = [await office.ask(number) for number in range(3)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert {answer.headers["x-adapter-version"] for answer in answers} == {office.live.digest[:12]}
+    assert refused == [office.former.digest]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from lorabay.rollout.policy import Policy, read_policy
 from lorabay.rollout.rollout import Arm
 from lorabay.serving.admin import Operations
 from lorabay.serving.manager import AdapterManager
-from lorabay.serving.rollouts import NoRollouts, Rollouts
+from lorabay.serving.rollouts import Assignment, NoRollouts, Rollouts
 from tests.clocks import Clock
 from tests.serving.bay import ADMIN, Bay
 from tests.serving.mortal_engine import MortalEngine
@@ -282,13 +283,44 @@ async def test_two_rollouts_at_once(bench: Bench) -> None:
     """Another version has to wait; the same one may go on with more, and not with less."""
     await bench.start("25")
     has_it = bench.canaries()
-    with refused("sent back"):
+    with refused("at 25 %: with 10 % clients would be sent back"):
         await bench.start("10")
     with refused("by key clients would be sent back"):
         await bench.start("50", by="key")
     await bench.start("50")
     assert has_it <= bench.canaries()
     assert bench.told("share") == 50
+
+
+@pytest.mark.parametrize("percent", ["7", "14", "28", "55", "56", "0.07"])
+async def test_a_rollout_can_be_begun_anew_with_its_share(bench: Bench, percent: str) -> None:
+    """Nobody is sent back, whatever a hundredth of the share is in binary."""
+    await bench.start(percent)
+    assert (await bench.start(f"{percent}:10m", "100"))["share"] == float(percent)
+
+
+async def test_a_rollout_begun_anew_waits_for_answers_again(bench: Bench) -> None:
+    """Those of before prove nothing of the new step."""
+    await bench.start("50")
+    bench.answer(200)
+    await bench.start("50:10m", "100")
+    await bench.later(600)
+    assert bench.told("step") == 0
+    bench.answer(200)
+    await bench.later(1)
+    assert bench.told("step") == 1
+
+
+async def test_everybody_may_have_the_canary_until_somebody_decides(bench: Bench) -> None:
+    """Over a restart, too."""
+    await bench.start("100:stay")
+    bench.answer(100)
+    await bench.later(10_000)
+    again = await restarted(bench)
+    again.answer(100)
+    await again.later(10_000)
+    assert (again.told("status"), again.told("share")) == ("running", 100)
+    assert again.bay.live("ads") == again.new
 
 
 async def test_a_new_folder_ends_the_rollout_and_loses_nothing(bench: Bench) -> None:
@@ -568,30 +600,151 @@ async def test_what_is_remembered_is_json(bench: Bench) -> None:
     assert json.loads(json.dumps(fields))["figures"]["live"]["answers"] > 0
 
 
+class Keeper:
+    """Notes what a server that follows tells."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.refused: list[tuple[str, str]] = []
+
+    def note(self, *told: Any) -> None:
+        self.told.append(told)
+
+    def note_refused(self, name: str, canary: str) -> None:
+        self.refused.append((name, canary))
+
+
+def assignment(bench: Bench, arm: Arm) -> Assignment:
+    """Return the part of the first client that gets a version."""
+    parts = (bench.rollouts.assign("ads", EVERYTHING, client(number)) for number in range(200))
+    return next(part for part in parts if part is not None and part.arm is arm)
+
+
 async def test_a_server_that_follows_tells_answers_and_judges_none(bench: Bench) -> None:
     """Whoever keeps the names takes them in as its own, and takes a bad canary back."""
     await bench.start("50")
-    told: list[tuple[str, str, Arm, Sample]] = []
-    judges = False
-    bench.rollouts.share(lambda: judges, lambda *answer: told.append(answer))
+    keeper = Keeper()
+    bench.rollouts.share(lambda: False, keeper)
     bench.answer(40, canary=FAILED)
-    assigned = next(
-        found
-        for number in range(200)
-        if (found := bench.rollouts.assign("ads", EVERYTHING, client(number))) is not None
-        and found.arm is Arm.CANARY
-    )
-    assigned.refused()
     assert bench.told("status") == "running"
     assert bench.told("answers") == {"live": 0, "canary": 0}
-    assert len(told) == 41
-    assert told[-1] == ("ads", bench.old.digest, Arm.CANARY, FAILED)
+    assert len(keeper.told) == 40
+    assert ("ads", bench.old.digest, Arm.CANARY, FAILED, 50) in keeper.told
 
     bench.rollouts.take_in_told("ads", "f" * 64, Arm.CANARY, FAILED)
     assert bench.told("answers") == {"live": 0, "canary": 0}
-    for answer in told:
+    for answer in keeper.told:
         bench.rollouts.take_in_told(*answer)
     assert bench.told("status") == "rolled_back"
+
+
+async def test_an_answer_that_is_told_late_counts_at_its_share(bench: Bench) -> None:
+    """A former release tells no share: then it is that of now."""
+    await bench.start("50:10m", "60")
+    bench.answer(200)
+    await bench.later(600)
+    for percent in ((50,), (60,), ()):
+        bench.rollouts.take_in_told("ads", bench.old.digest, Arm.LIVE, GOOD, *percent)
+    bench.rollouts._save_all()
+    remembered: Any = bench.bay.registry.rollout("ads")
+    counts = {one["percent"]: one["live"]["answers"] for one in remembered["strata"]}
+    assert counts[60] == 2
+    assert sum(counts.values()) == bench.told("answers")["live"]  # type: ignore[index]
+
+
+async def test_a_server_that_follows_gives_nobody_a_canary_that_its_engine_refuses(
+    bench: Bench,
+) -> None:
+    """Its clients get the live version, and whoever keeps the names is told once."""
+    await bench.start("50")
+    keeper = Keeper()
+    bench.rollouts.share(lambda: False, keeper)
+    live, part = assignment(bench, Arm.LIVE), assignment(bench, Arm.CANARY)
+    part.refused()
+    part.refused()
+    live.refused()
+    assert keeper.refused == [("ads", bench.old.digest)]
+    assert keeper.told == []
+    assert bench.canaries() == set()
+    assert bench.told("status") == "running"
+    with bench.bay.registry.acquire("ads") as lease:
+        assert lease.version == bench.new
+
+    # The figures that the keeper writes down come by; the engine is still the same.
+    bench.rollouts.follow("ads")
+    assert bench.canaries() == set()
+
+    bench.rollouts.take_in_refused("ads", "f" * 64)
+    assert bench.told("status") == "running"
+    bench.rollouts.take_in_refused(*keeper.refused[0])
+    assert (bench.told("status"), bench.told("reason")) == (
+        *("rolled_back", "the engine refuses its weights"),
+    )
+    await bench.start("50")
+    assert bench.canaries() != set()
+
+
+async def test_whoever_begins_to_keep_the_names_takes_back_what_its_engine_refuses(
+    bench: Bench,
+) -> None:
+    """The former keeper may have died before it heard of it."""
+    await bench.start("50")
+    judges = False
+    bench.rollouts.share(lambda: judges, Keeper())
+    assignment(bench, Arm.CANARY).refused()
+    judges = True
+    await bench.later(1)
+    assert bench.told("status") == "rolled_back"
+
+
+def versions_with_series(bench: Bench) -> set[str]:
+    """Return the versions that the metrics of rollouts name."""
+    return {
+        sample.labels["version"]
+        for family in bench.bay.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name.startswith("lorabay_rollout_")
+    }
+
+
+@pytest.mark.parametrize("status", ["stopped", None, "unknown"])
+async def test_a_server_that_follows_keeps_no_series_of_a_rollout_that_ended(
+    bench: Bench, status: str | None
+) -> None:
+    """Also if an answer ends later, or the record is gone; the keeper counts the end."""
+    await bench.start("50")
+    bench.rollouts.share(lambda: False, Keeper())
+    bench.answer(40)
+    late = assignment(bench, Arm.CANARY)
+    remembered = bench.bay.registry.rollout("ads")
+    assert remembered is not None
+    bench.rollouts.follow("ads")
+    late.end(GOOD)
+    assert len(versions_with_series(bench)) == 2
+
+    fields = {} if status is None else {**remembered, "status": status}
+    bench.bay.registry.set_rollout("ads", fields, None)
+    bench.rollouts.follow("ads")
+    assert versions_with_series(bench) == set()
+    late.end(GOOD)
+    late.refused()
+    assert versions_with_series(bench) == set()
+    assert bench.sample("lorabay_rollouts_ended_total", outcome="stopped") == 0
+
+
+async def test_an_answer_counts_in_the_rollout_as_it_is_known_by_then(bench: Bench) -> None:
+    """This server has begun to keep the names since its request began."""
+    await bench.start("50")
+    part = assignment(bench, Arm.CANARY)
+    bench.rollouts.follow("ads")
+    part.end(GOOD)
+    assert bench.told("answers") == {"live": 0, "canary": 1}
+
+    await bench.operations.stop_rollout("ads", ADMIN)
+    bench.clock.now += 1
+    await bench.start("50")
+    part.end(GOOD)
+    assert bench.told("answers") == {"live": 0, "canary": 0}
 
 
 async def test_a_rollout_of_another_server_is_taken_up(bench: Bench) -> None:

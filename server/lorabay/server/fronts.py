@@ -72,7 +72,7 @@ def join(
 
     rollouts = manager.rollouts
     answers = ToldAnswers(fronts.ask)
-    rollouts.share(lambda: fronts.keeps_names, answers.note)
+    rollouts.share(lambda: fronts.keeps_names, answers)
 
     def changed(name: str, flip: Flip) -> None:
         rollouts.follow(name)

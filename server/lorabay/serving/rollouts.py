@@ -75,16 +75,20 @@ class Changes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One request's part in a rollout: the version that it is answered with, by its full name."""
+    """One request's part in a rollout: the version that it is answered with, by its full name.
+
+    `percent` is the share of the canary when that was chosen.
+    """
 
     model: str
     arm: Arm
+    percent: float
     rollout: Rollout
     rollouts: Rollouts
 
     def end(self, sample: Sample) -> None:
         """Take in how it was answered."""
-        self.rollouts.take_in(self.rollout, self.arm, sample)
+        self.rollouts.take_in(self.rollout, self.arm, sample, self.percent)
 
     def refused(self) -> None:
         """Note that the engine refuses the version's weights."""
@@ -92,8 +96,16 @@ class Assignment:
             self.rollouts.refused(self.rollout)
 
 
-Tell = Callable[[str, str, Arm, Sample], None]
-"""A function that is told of an answer: the adapter, the canary, which of the two, and how."""
+class Keeper(Protocol):
+    """The server that judges answers in place of this one; `ToldAnswers` in a cluster."""
+
+    def note(self, name: str, canary: str, arm: Arm, sample: Sample, percent: float) -> None:
+        """Hear of an answer of an adapter, while its canary had this share."""
+        ...
+
+    def note_refused(self, name: str, canary: str) -> None:
+        """Hear that an engine refuses the weights of a canary."""
+        ...
 
 
 class NoRollouts:
@@ -131,10 +143,12 @@ class Rollouts:
         self._sleep = sleep
         self._saved_at = wall()
         self._judges: Callable[[], bool] = lambda: True
-        self._tell: Tell = lambda name, canary, arm, sample: None
+        self._keeper: Keeper | None = None
         self._all: dict[str, Rollout] = {}
         """The rollout of each name: the one that runs, or the last one."""
         self._running: dict[str, Rollout] = {}
+        self._refused: dict[str, Rollout] = {}
+        """The rollout of each name whose canary the engine of this server refuses."""
         self._take_up()
 
     def _take_up(self) -> None:
@@ -147,29 +161,51 @@ class Rollouts:
             if rollout.is_running:
                 self._running[name] = rollout
 
-    def share(self, judges: Callable[[], bool], tell: Tell) -> None:
-        """Judge answers while `judges` says so, and `tell` another server of each otherwise."""
+    def share(self, judges: Callable[[], bool], keeper: Keeper) -> None:
+        """Judge answers while `judges` says so, and tell `keeper` of each otherwise."""
         self._judges = judges
-        self._tell = tell
+        self._keeper = keeper
 
     def follow(self, name: str) -> None:
         """Take up what is remembered of the rollout of a name, which another server carries out."""
         fields = self._registry.rollout(name)
         rollout = None if fields is None else from_json(fields)
-        self._running.pop(name, None)
+        before = self._running.pop(name, None)
         if rollout is None:
             self._all.pop(name, None)
-            return
-
-        self._all[name] = rollout
-        if rollout.is_running:
+        else:
+            self._all[name] = rollout
+        if rollout is not None and rollout.is_running:
             self._running[name] = rollout
 
-    def take_in_told(self, name: str, canary: str, arm: Arm, sample: Sample) -> None:
-        """Take in an answer that another server has given, if it is of the rollout that runs."""
+        if before is not None and self._now(before) is None:
+            self._refused.pop(name, None)
+            # Its end is counted by whoever carries it out.
+            self._metrics.forget_rollout(name)
+
+    def _now(self, rollout: Rollout) -> Rollout | None:
+        """Return a rollout as it is known by now, since `follow` takes it up anew; None if it has
+        ended.
+        """
+        running = self._running.get(rollout.adapter)
+        return running if running is not None and running.is_same(rollout) else None
+
+    def take_in_told(
+        self, name: str, canary: str, arm: Arm, sample: Sample, percent: float | None = None
+    ) -> None:
+        """Take in an answer that another server has given, if it is of the rollout that runs.
+
+        Without a `percent`, the canary had the share that it has now.
+        """
         rollout = self._running.get(name)
         if rollout is not None and rollout.canary == canary:
-            self._judge(rollout, arm, sample)
+            self._judge(rollout, arm, sample, percent)
+
+    def take_in_refused(self, name: str, canary: str) -> None:
+        """Let a canary go whose weights the engine of another server refuses."""
+        rollout = self._running.get(name)
+        if rollout is not None and rollout.canary == canary:
+            self._end_refused(rollout)
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return the report of the rollout of a name, or of its last one; raises ModelNotFound."""
@@ -197,32 +233,51 @@ class Rollouts:
         if canary is None or not permission.allows(canary):
             return None
         arm = rollout.arm_for(identity(client, rollout.policy.by))
+        if arm is Arm.CANARY and self._is_refused(rollout):
+            return None
         chosen = canary if arm is Arm.CANARY else version
-        return Assignment(f"{chosen.adapter}@{chosen.digest}", arm, rollout, self)
+        name = f"{chosen.adapter}@{chosen.digest}"
+        return Assignment(name, arm, rollout.percent, rollout, self)
 
-    def take_in(self, rollout: Rollout, arm: Arm, sample: Sample) -> None:
-        """Take in an answer, and let the canary go if that is one too many."""
-        if not rollout.is_running:
+    def take_in(self, begun: Rollout, arm: Arm, sample: Sample, percent: float) -> None:
+        """Take in an answer that was begun in a rollout, while its canary had this share.
+
+        Let the canary go if that is one too many. What comes after the end counts no more.
+        """
+        rollout = self._now(begun)
+        if rollout is None:
             return
 
         digest = rollout.live if arm is Arm.LIVE else rollout.canary
         outcome = "failed" if sample.failed else "answered"
         self._metrics.of_rollout(rollout.adapter, digest, arm, outcome).inc()
         if self._judges():
-            self._judge(rollout, arm, sample)
-        else:
-            self._tell(rollout.adapter, rollout.canary, arm, sample)
+            self._judge(rollout, arm, sample, percent)
+        elif self._keeper is not None:
+            self._keeper.note(rollout.adapter, rollout.canary, arm, sample, percent)
 
-    def refused(self, rollout: Rollout) -> None:
-        """Let the canary go, whose weights the engine refuses."""
+    def refused(self, begun: Rollout) -> None:
+        """Let the canary go, whose weights the engine refuses; nobody gets it here any more."""
+        rollout = self._now(begun)
+        if rollout is None:
+            return
+
         if self._judges():
-            self.end(rollout, Status.ROLLED_BACK, "the engine refuses its weights", ROLLOUT)
-        else:
-            # Whoever judges hears of it as of an answer that failed.
-            self._tell(rollout.adapter, rollout.canary, Arm.CANARY, Sample(failed=True))
+            self._end_refused(rollout)
+        elif not self._is_refused(rollout):
+            self._refused[rollout.adapter] = rollout
+            if self._keeper is not None:
+                self._keeper.note_refused(rollout.adapter, rollout.canary)
 
-    def _judge(self, rollout: Rollout, arm: Arm, sample: Sample) -> None:
-        rollout.add(arm, sample)
+    def _is_refused(self, rollout: Rollout) -> bool:
+        refused = self._refused.get(rollout.adapter)
+        return refused is not None and refused.is_same(rollout)
+
+    def _end_refused(self, rollout: Rollout) -> None:
+        self.end(rollout, Status.ROLLED_BACK, "the engine refuses its weights", ROLLOUT)
+
+    def _judge(self, rollout: Rollout, arm: Arm, sample: Sample, percent: float | None) -> None:
+        rollout.add(arm, sample, percent)
         self._roll_back_if_bad(rollout)
 
     def _roll_back_if_bad(self, rollout: Rollout) -> None:
@@ -256,8 +311,8 @@ class Rollouts:
         running = self._running.get(live.adapter)
         if running is None or not self._goes_on(running):
             return
-        share = running.share * 100
-        told = f"a rollout of {_canary_id(running)} runs at {share:g} %"
+        percent = running.percent
+        told = f"a rollout of {_canary_id(running)} runs at {percent:g} %"
         if running.canary != canary.digest:
             raise AdapterConflict(f"{told}; promote or stop it first")
         if policy.by is not running.policy.by:
@@ -265,7 +320,7 @@ class Rollouts:
                 f"{told} by {running.policy.by}: by {policy.by} clients would be sent back; "
                 "stop it first"
             )
-        if policy.steps[0].share < share:
+        if policy.steps[0].share < percent:
             raise AdapterConflict(
                 f"{told}: with {policy.steps[0].share:g} % clients would be sent back; begin with "
                 "that much at least, or stop it first"
@@ -282,7 +337,7 @@ class Rollouts:
         if running is None:
             self._begin(live, canary, policy, who)
         else:
-            running.policy, running.step, running.step_since = policy, 0, self._wall()
+            running.go_on(policy, self._wall())
             self._tell_step(running, "rollout went on", who)
         return self.describe(live.adapter)
 
@@ -297,7 +352,7 @@ class Rollouts:
         self._save(rollout)
         self._show_share(rollout)
         name, canary = rollout.adapter, _canary_id(rollout)
-        logger.info("rollout share", adapter=name, version=canary, percent=rollout.share * 100)
+        logger.info("rollout share", adapter=name, version=canary, percent=rollout.percent)
         self._events.add(event, who=who, adapter=name, version=canary)
 
     def _show_share(self, rollout: Rollout) -> None:
@@ -339,7 +394,7 @@ class Rollouts:
             seen=live,
             event="promoted",
             # A guard may speak, or an administrator stop it, while the name waits for the flip.
-            is_wanted=lambda: rollout.is_running,
+            is_wanted=lambda: self._now(rollout) is not None,
         )
         self.end(rollout, Status.PROMOTED, "", who)
 
@@ -352,6 +407,7 @@ class Rollouts:
         canary = self._registry.canary(name)
         rollout.end(status, reason, self._wall())
         self._running.pop(name, None)
+        self._refused.pop(name, None)
         self._metrics.end_rollout(name, status)
         self._save(rollout)
         self._events.add(
@@ -402,6 +458,9 @@ class Rollouts:
             self.end(rollout, Status.PROMOTED, "", ROLLOUT)
         elif live.digest != rollout.live:
             self._overtake(name, f"{live.id} went live meanwhile")
+        elif self._is_refused(rollout):
+            # Found while another server kept the names.
+            self._end_refused(rollout)
         return rollout.is_running
 
     def _overtake(self, name: str, reason: str) -> None:

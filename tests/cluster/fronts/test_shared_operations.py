@@ -114,6 +114,14 @@ async def test_versions_are_deleted_by_whoever_keeps_the_names(side: Side) -> No
     assert former not in side.bay.in_store()
 
 
+async def test_a_share_of_everything_stays_with_whoever_keeps_the_names(side: Side) -> None:
+    """Until an administrator decides, as at a server by itself."""
+    former = side.here.adapter("ads")["versions"][1]["digest"]
+    policy = read_policy({"steps": ["100:stay"]})
+    report = await side.operations.start_rollout("ads", former, policy, WHO)
+    assert report["steps"] == ["100:stay"]
+
+
 async def test_failures_are_those_of_one_server(side: Side) -> None:
     """Whoever asked is told the same."""
     with pytest.raises(AdapterConflict, match="no such kept version"):
@@ -134,7 +142,8 @@ async def test_answers_of_other_servers_are_taken_in(
     seen: list[Any] = []
     monkeypatch.setattr(
         "lorabay.cluster.fronts.shared_operations.take_in",
-        lambda rollouts, answers: seen.append(answers),
+        lambda rollouts, answers, refused: seen.append((answers, refused)),
     )
     assert await side.operations.carry_out(COUNT, {"answers": [1]}, WHO) is None
-    assert seen == [[1]]
+    await side.operations.carry_out(COUNT, {"answers": [], "refused": [2]}, WHO)
+    assert seen == [([1], ()), ([], [2])]

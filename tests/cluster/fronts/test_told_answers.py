@@ -18,10 +18,14 @@ class Rollouts:
     """Notes what is taken in."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, str, Arm, Sample]] = []
+        self.seen: list[tuple[Any, ...]] = []
+        self.refused: list[tuple[str, str]] = []
 
     def take_in_told(self, *told: Any) -> None:
-        self.seen.append(told)  # type: ignore[arg-type]
+        self.seen.append(told)
+
+    def take_in_refused(self, name: str, canary: str) -> None:
+        self.refused.append((name, canary))
 
 
 async def test_answers_arrive_as_they_were() -> None:
@@ -33,12 +37,43 @@ async def test_answers_arrive_as_they_were() -> None:
 
     answers = ToldAnswers(ask)
     for sample in SAMPLES:
-        answers.note("finance", "c" * 64, Arm.CANARY, sample)
+        answers.note("finance", "c" * 64, Arm.CANARY, sample, 12.5)
     await answers.tell()
     (errand,) = asked
     rollouts = Rollouts()
-    take_in(rollouts, json.loads(json.dumps(errand.arguments))["answers"])  # type: ignore[arg-type]
-    assert rollouts.seen == [("finance", "c" * 64, Arm.CANARY, sample) for sample in SAMPLES]
+    told = json.loads(json.dumps(errand.arguments))
+    take_in(rollouts, told["answers"], told["refused"])  # type: ignore[arg-type]
+    assert rollouts.seen == [("finance", "c" * 64, Arm.CANARY, sample, 12.5) for sample in SAMPLES]
+    assert rollouts.refused == []
+
+
+def test_answers_of_a_former_release_are_taken_in() -> None:
+    """They have no share."""
+    rollouts = Rollouts()
+    take_in(rollouts, [["finance", "c", "live", {"failed": True}]])  # type: ignore[arg-type]
+    assert rollouts.seen == [("finance", "c", Arm.LIVE, Sample(failed=True))]
+
+
+async def test_a_refused_canary_is_told_until_somebody_hears_of_it() -> None:
+    """Once, also without an answer."""
+    is_there, told = False, list[Any]()
+
+    async def ask(errand: Errand) -> None:
+        if not is_there:
+            raise StorageUnavailable("nobody keeps the names")
+        told.append(errand.arguments)
+
+    answers = ToldAnswers(ask)
+    answers.note_refused("finance", "c" * 64)
+    await answers.tell()
+    answers.note_refused("shop", "d" * 64)
+    is_there = True
+    await answers.tell()
+    await answers.tell()
+    rollouts = Rollouts()
+    for arguments in json.loads(json.dumps(told)):
+        take_in(rollouts, **arguments)  # type: ignore[arg-type]
+    assert rollouts.refused == [("finance", "c" * 64), ("shop", "d" * 64)]
 
 
 async def test_answers_wait_for_a_keeper() -> None:
@@ -51,9 +86,9 @@ async def test_answers_wait_for_a_keeper() -> None:
         told.extend(errand.arguments["answers"])
 
     answers = ToldAnswers(ask)
-    answers.note("finance", "c", Arm.LIVE, SAMPLES[0])
+    answers.note("finance", "c", Arm.LIVE, SAMPLES[0], 5)
     await answers.tell()
-    answers.note("finance", "c", Arm.CANARY, SAMPLES[1])
+    answers.note("finance", "c", Arm.CANARY, SAMPLES[1], 5)
     is_there = True
     await answers.tell()
     assert [answer[2] for answer in told] == ["live", "canary"]
@@ -69,6 +104,6 @@ async def test_what_the_keeper_does_not_understand_is_dropped() -> None:
 
     answers = ToldAnswers(ask)
     for _ in range(2):
-        answers.note("finance", "c", Arm.LIVE, SAMPLES[0])
+        answers.note("finance", "c", Arm.LIVE, SAMPLES[0], 5)
         await answers.tell()
     assert [len(errand.arguments["answers"]) for errand in asked] == [1, 1]

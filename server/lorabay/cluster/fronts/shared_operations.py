@@ -69,7 +69,7 @@ class SharedOperations:
     async def carry_out(self, method: str, arguments: Mapping[str, Any], who: Actor) -> Any:
         """Make a change here, for whichever server wants it; return JSON values."""
         if method == COUNT:
-            return take_in(self._rollouts, arguments["answers"])
+            return take_in(self._rollouts, arguments["answers"], arguments.get("refused", ()))
 
         if method not in CHANGES:
             raise AdapterConflict(f"the server that keeps the names does not know {method[:40]!r}")
