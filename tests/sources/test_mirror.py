@@ -387,3 +387,25 @@ async def test_sources_share_the_number_of_downloads(tmp_path: Path) -> None:
         source.may_end.set()
     await asyncio.gather(*rounds)
     assert sources[1].begun == ["a1"]
+
+
+async def test_a_slow_source_leaves_a_download_to_the_others(tmp_path: Path) -> None:
+    """However many of its own wait."""
+    folder = MirrorFolder(tmp_path)
+    folder.open()
+    slow, other = SlowSource("fake://slow"), SlowSource("fake://other")
+    claims = Claims((slow.location, other.location))
+    all_of_them = asyncio.Semaphore(3)
+    mirrors = [
+        Mirror(source, folder, claims, TIMES, connections=all_of_them, most=2)
+        for source in (slow, other)
+    ]
+    slow.shown = {f"slow-{number}": "1" for number in range(9)}
+    other.shown = {"other": "1"}
+    rounds = [asyncio.create_task(mirror.round()) for mirror in mirrors]
+    while not other.begun:
+        await asyncio.sleep(0)
+    assert len(slow.begun) <= 2
+    for source in (slow, other):
+        source.may_end.set()
+    await asyncio.gather(*rounds)

@@ -76,8 +76,11 @@ def choose_sources(settings: Settings) -> FollowedFolder | Mirrors:
     folder = MirrorFolder(followed_folder(settings.adapters, settings.store))
     claims = Claims(tuple(source.location for source in sources))
     connections = asyncio.Semaphore(settings.source_connections)
+    # A source that is slow leaves one to the others.
+    others = min(1, len(sources) - 1)
+    most = max(1, settings.source_connections - others)
     mirrors = [
-        Mirror(source, folder, claims, times, pace=Pace(rate), connections=connections)
+        Mirror(source, folder, claims, times, pace=Pace(rate), connections=connections, most=most)
         for source in sources
     ]
     return Mirrors(folder, mirrors, claims)

@@ -85,8 +85,10 @@ class Health:
 
 
 class Mirror:
-    """The mirror of one source into a folder that it may share with others, as it may share the
-    number of downloads that `connections` allows.
+    """The mirror of one source into a folder that it may share with others.
+
+    It may also share the number of downloads that `connections` allows; `most` are its own at a
+    time.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Mirror:
         *,
         pace: Pace | None = None,
         connections: asyncio.Semaphore | None = None,
+        most: int = 4,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source = source
@@ -105,7 +108,8 @@ class Mirror:
         self._claims = claims
         self._times = times
         self._pace = pace or Pace()
-        self._connections = connections or asyncio.Semaphore(4)
+        self._slots = asyncio.Semaphore(most)
+        self._connections = connections or asyncio.Semaphore(most)
         self._downloads = Downloads(self._fetch)
         self._clock = clock
         self._sightings = Sightings(times.settle_s, times.empty_s)
@@ -264,7 +268,7 @@ class Mirror:
 
     async def _fetch(self, offer: Offer) -> None:
         """Fetch an offer into a hidden folder; what keeps it from that is noted with its name."""
-        async with self._connections:
+        async with self._slots, self._connections:
             folder = None
             try:
                 folder = await asyncio.to_thread(self._folder.incoming, offer.name, offer.size)
