@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.composite.composite_file import COMPOSITE_FILE
+from lorabay.catalog.composite.composite_file import COMPOSITE_BYTES, COMPOSITE_FILE
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE, Limits
 from lorabay.files.model_folder import MODEL_WEIGHTS, SMALL_FILES, is_whole_model
 from lorabay.files.side_files import SETTINGS_FILE, SIDE_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-COMPOSITE_BYTES = 1 << 20
 
 MODEL_PART_BYTES = 64 << 30
 """Bytes of one weights file of a whole model: ten times what publishers usually cut them to."""

@@ -6,12 +6,12 @@ knows nothing of torch.
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from lorabay.errors import SetupError
+from lorabay.files.toml_text import read_toml
 from lorabay.training.search_table import SearchTable
 from lorabay.training.variant_tables import (
     PRODUCTS,
@@ -237,7 +237,7 @@ def read_tables(path: Path, *, inherited_by: tuple[Path, ...] = ()) -> dict[str,
     if path.resolve() in inherited_by:
         raise SetupError(f"{path} inherits itself")
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = read_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SetupError(f"cannot read the recipe {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

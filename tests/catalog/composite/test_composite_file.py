@@ -96,3 +96,17 @@ def test_where_members_are(tmp_path: Path) -> None:
 def test_a_file_of_a_windows_editor_is_read(tmp_path: Path) -> None:
     """It begins with a mark, and its lines end otherwise."""
     assert isinstance(read(tmp_path, '\ufeffmethod = "cat"\r'), Composite)
+
+
+def test_a_key_of_thousands_of_parts(tmp_path: Path) -> None:
+    """It is refused before it is parsed, which would take a gigabyte."""
+    found = read(tmp_path, ".".join("a" * 2000) + " = 1")
+    assert isinstance(found, Rejected)
+    assert "a key has more than 16 parts" in found.line
+
+
+def test_a_large_file(tmp_path: Path) -> None:
+    """A file has 64 KiB at most, far over what sixteen members need."""
+    found = read(tmp_path, "#" * (1 << 16))
+    assert isinstance(found, Rejected)
+    assert found.codes == {"file_too_large"}

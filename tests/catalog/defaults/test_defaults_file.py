@@ -144,3 +144,9 @@ def test_a_file_of_a_windows_editor_is_read() -> None:
     found = parse('\ufefftags = ["a"]\r\n[sampling]\r\nseed = 7\r\n'.encode())
     assert found == parse(b'tags = ["a"]\n[sampling]\nseed = 7\n')
     assert not isinstance(found, Rejected)
+
+
+def test_a_key_of_thousands_of_parts() -> None:
+    """It is refused before it is parsed, which would take a gigabyte."""
+    (sentence,) = refused(".".join("a" * 2000) + " = 1")
+    assert "a key has more than 16 parts" in sentence

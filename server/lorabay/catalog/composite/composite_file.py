@@ -12,7 +12,6 @@ Reads this file only. Knows nothing of what the members hold.
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -28,6 +27,7 @@ from lorabay.files.adapter_folder import (
     read_bytes,
 )
 from lorabay.files.folder_read import FolderRead
+from lorabay.files.toml_text import read_toml
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 COMPOSITE_FILE = "composite.toml"
+
+COMPOSITE_BYTES = 1 << 16
+"""Bytes beyond which the file is refused; sixteen members with weights take one thousand."""
+
 MEMBERS_AT_MOST = 16
 DEPTH_AT_MOST = 3
 """Composites inside one another."""
@@ -112,7 +116,7 @@ def read_composite(
     read: FolderRead | None = None,
 ) -> Composite | Rejected:
     """Return the content of the file in `folder`, or every reason why it cannot be used."""
-    limit = (limits or Limits()).config_bytes
+    limit = min((limits or Limits()).config_bytes, COMPOSITE_BYTES)
     read = read or FolderRead()
     try:
         with open_source(folder / COMPOSITE_FILE, limit, roots=roots, read=read) as file:
@@ -120,14 +124,14 @@ def read_composite(
             with read.waiting():
                 written = read_bytes(file, limit)
         # Editors of Windows put a mark in front, which TOML does not know.
-        content = tomllib.loads(written.decode("utf-8-sig"))
+        content = read_toml(written.decode("utf-8-sig"))
         read.note(opened)
         composite = Composite.model_validate(content)
     except Unreadable as problem:
         return rejected([problem.reason])
     except ValidationError as error:
         return rejected(_field_problem(problem) for problem in error.errors())
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         # The file is not TOML, or not UTF-8.
         text = f"{COMPOSITE_FILE} is not valid TOML: {quoted(str(error))}"
         return rejected([Reason("composite", text)])

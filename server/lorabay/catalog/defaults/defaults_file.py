@@ -18,13 +18,13 @@ their own.
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lorabay.catalog.adapter_defaults import AdapterDefaults, Choice
 from lorabay.files.side_files import SETTINGS_FILE
+from lorabay.files.toml_text import read_toml
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 from lorabay.rollout.policy import read_policy
 
@@ -85,8 +85,8 @@ def parse(content: bytes) -> AdapterDefaults | Rejected:
     """Return what the file says, or every reason why it cannot be used."""
     try:
         # Editors of Windows put a mark in front, which TOML does not know.
-        fields = tomllib.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        fields = read_toml(content.decode("utf-8-sig"))
+    except ValueError as error:
         return rejected([_reason(f"it is not valid TOML: {quoted(str(error))}")])
 
     chosen = _Choices()

@@ -13,7 +13,6 @@ where = "last line"
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +28,7 @@ from lorabay.evaluation.rules.personal_data import PersonalDataRule
 from lorabay.evaluation.rules.refusal import RefusalRule
 from lorabay.evaluation.rules.steps import StepsRule
 from lorabay.evaluation.rules.texts import TextRule
+from lorabay.files.toml_text import read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ def read_checks(adapter_dir: Path) -> Checks:
         raise SetupError(f"cannot read the checks in {path}: {error}") from error
 
     try:
-        file = _ChecksFile.model_validate(tomllib.loads(text))
+        file = _ChecksFile.model_validate(read_toml(text))
     except ValidationError as error:
         problems = "; ".join(_problem(details) for details in error.errors())
         raise SetupError(f"{path}: {problems}") from error
