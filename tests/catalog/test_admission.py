@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lorabay.base.tokenizer import BaseTokenizer
+from lorabay.catalog import admission
 from lorabay.catalog.adapted import Adapted
 from lorabay.catalog.admission import Checks, smallest_limit, validate
 from lorabay.catalog.names import AdapterName
@@ -211,6 +212,15 @@ def test_the_identity_of_checks_changes_with_every_part(base: BaseShapes) -> Non
     ]
     assert len({checks.identity, *(other.identity for other in others)}) == 5
     assert Checks(base, 16).identity == checks.identity
+
+
+def test_the_identity_of_checks_changes_with_the_revision(
+    checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What older code stored, perhaps with wrong numbers, is read again."""
+    before = checks.identity
+    monkeypatch.setattr(admission, "REVISION", admission.REVISION + 1)
+    assert checks.identity != before
 
 
 def test_hostile_sizes_cost_little(tmp_path: Path, base: BaseShapes) -> None:

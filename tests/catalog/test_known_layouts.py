@@ -19,6 +19,8 @@ from tests import making
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lorabay.base.shapes import BaseShapes
+
 
 def adapter(folder: Path, seed: int, **config: object) -> Path:
     return making.make_adapter(
@@ -39,6 +41,23 @@ def test_the_second_of_a_layout_is_itself(
         fresh = validate(folder, Checks(checks.base, max_rank=16))
         assert isinstance(fresh, AdapterSpec)
         assert validate(folder, known) == fresh
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("field", ["alpha_pattern", "rank_pattern"])
+def test_the_order_of_patterns_is_of_the_layout(
+    tmp_path: Path, base: BaseShapes, field: str, order: int
+) -> None:
+    """Two patterns fit one module, and PEFT takes the first, whichever adapter was seen before."""
+    patterns = [("q_proj", 4), ("model.layers.0.self_attn.q_proj", 8)]
+    orders = [patterns, patterns[::-1]][::order]
+    known, found = Checks(base, max_rank=16), set()
+    for number, ordered in enumerate(orders):
+        folder = adapter(tmp_path / str(number), 0, use_rslora=True, **{field: dict(ordered)})
+        fresh = validate(folder, Checks(base, max_rank=16))
+        assert validate(folder, known) == fresh
+        found.add(fresh)
+    assert len(found) == 2
 
 
 def test_a_layout_is_thought_about_once(

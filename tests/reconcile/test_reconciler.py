@@ -18,7 +18,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from lorabay.base.shapes import BaseShapes
-from lorabay.catalog import fingerprints
+from lorabay.catalog import admission, fingerprints
 from lorabay.catalog.registry.record_keeper import RecordKeeper
 from lorabay.catalog.root_identity import RootIdentity
 from lorabay.catalog.versions import Version
@@ -164,6 +164,26 @@ async def test_a_restart_serves_the_same(
     assert bay.status("finance").kept == (new, old)
     assert not [path for path in opened if path.endswith((CONFIG_FILE, WEIGHTS_FILE))]
     assert bay.reconciler.has_read_directory
+
+
+async def test_an_upgrade_reads_the_folders_again(
+    bay: Bay, residency: Residency, opened: deque[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, as older code may have stored other numbers; what is as it was is served throughout."""
+    old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
+    former, _ = await bay.serve("bank", 3), await bay.serve("bank", 4)
+    await bay.changes.roll_back("bank", None, who=ADMIN)
+    monkeypatch.setattr(admission, "REVISION", admission.REVISION + 1)
+    opened.clear()
+    await bay.restarted(MortalEngine(up=True))
+    assert [path for path in opened if path.endswith(WEIGHTS_FILE)]
+    assert bay.live("finance") == new
+    assert bay.status("finance").kept == (new, old)
+    assert bay.live("bank") == former
+
+    opened.clear()
+    await bay.restarted(MortalEngine(up=True))
+    assert not [path for path in opened if path.endswith(WEIGHTS_FILE)]
 
 
 async def test_a_rollback_and_a_pin_survive_a_restart(

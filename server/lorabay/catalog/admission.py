@@ -47,6 +47,14 @@ if TYPE_CHECKING:
 ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The values that vLLM takes as `max_lora_rank`."""
 
+REVISION = 1
+"""Raised with each mend of what an adapter is stored as.
+
+Versions that an older revision stored may hold wrong numbers. They are served on after an upgrade,
+and their folders are read again once: those that were right have the same digest, and nobody
+notices.
+"""
+
 _NO_FOLDER = frozenset({"unreadable", "vanished"})
 """Reasons against a folder of which nothing can be read: its other files add nothing to them."""
 
@@ -95,7 +103,8 @@ class Checks:
     @property
     def identity(self) -> str:
         """Changes whenever a folder might be judged, or stored, differently than before."""
-        facts = [self.base.identity, self.max_rank, asdict(self.limits), self.refuse_foreign_base]
+        facts = [REVISION, self.base.identity, self.max_rank, asdict(self.limits)]
+        facts.append(self.refuse_foreign_base)
         if self.base_weights is not None:
             facts.append(self.base_weights.identity)
         if not self.scales_outputs:

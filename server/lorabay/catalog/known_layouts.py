@@ -74,8 +74,11 @@ class KnownLayouts:
 
 
 def layout_of(config: Mapping[str, object], tensors: tuple[TensorInfo, ...]) -> Layout:
-    """Return the layout of an adapter."""
-    return json.dumps(config, sort_keys=True), tensors
+    """Return the layout of an adapter.
+
+    The config keeps its order: of several patterns that fit a module, PEFT takes the first.
+    """
+    return json.dumps(config), tensors
 
 
 def _nothing(info: TensorInfo) -> Tensor:
