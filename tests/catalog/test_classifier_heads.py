@@ -66,6 +66,8 @@ def test_a_retrained_head_is_served_as_what_was_changed_of_it(
     (note,) = version.spec.warnings
     assert "'score.weight', which was retrained as a whole, is served as its difference" in note
     torch.testing.assert_close(as_served(base, version), expected, rtol=1e-4, atol=1e-5)
+    assert checks.base_weights is not None
+    assert store.bases(version) == (checks.base_weights.identity,)
 
 
 def edit(folder: Path, change: Any) -> None:
@@ -84,6 +86,20 @@ def test_a_head_that_nobody_changed_is_left_out(base: Path, tmp_path: Path, chec
     assert isinstance(spec, AdapterSpec), spec
     assert "score" not in spec.modules
     assert "copies of the base's own tensors" in spec.warnings[0]
+
+
+def test_a_version_without_a_copy_of_the_head_is_of_its_base(
+    base: Path, tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """Over another head, what was left out would be missing; without heads none counts."""
+    make_adapter(base, tmp_path / "a")
+    own = load_file(base / "model.safetensors")["score.weight"]
+    edit(tmp_path / "a", lambda tensors: tensors.update({HEAD: own.clone()}))
+    version = store.ingest(tmp_path / "a", AdapterName("finance"), checks)
+    assert isinstance(version, Version), version
+    assert checks.base_weights is not None
+    assert store.bases(version) == (checks.base_weights.identity,)
+    assert not store.scales_outputs(version)
 
 
 def test_a_head_that_was_not_saved_is_a_reason(base: Path, tmp_path: Path, checks: Checks) -> None:

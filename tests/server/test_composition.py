@@ -174,10 +174,31 @@ def test_a_former_dora_version_of_another_base_is_not_offered(
     assert version.digest in changed_base.registry.in_use()
     assert withheld(directory_of(settings, before)) == {}
 
+    assert "in this run" in withheld(directory_of(settings, None))["finance"]
+
     old = json.loads((version.path / MANIFEST_FILE).read_bytes())
     del old["bases"]
     (version.path / MANIFEST_FILE).write_text(json.dumps(old))
     assert "other weights" in withheld(directory_of(settings, before))["finance"]
+
+
+def test_a_former_version_over_another_base_is_not_offered(
+    settings: Settings, base: Path, tmp_path: Path
+) -> None:
+    """One that holds a difference from the base's weights, or lacks copies of them, is wrong over
+    others; it is offered again when those are back.
+    """
+    before, after = BaseWeights.open(base), BaseWeights.open(making.make_base(tmp_path / "other"))
+    reconciler = directory_of(settings, before)
+    read(reconciler)
+    path = only_version(reconciler).path / MANIFEST_FILE
+    manifest = json.loads(path.read_bytes())
+    path.chmod(0o644)
+    path.write_text(json.dumps(manifest | {"bases": [before.identity]}))
+
+    assert "other weights" in withheld(directory_of(settings, after))["finance"]
+    assert "not at hand" in withheld(directory_of(settings, None))["finance"]
+    assert withheld(directory_of(settings, before)) == {}
 
 
 @pytest.mark.parametrize(

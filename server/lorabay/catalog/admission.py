@@ -273,7 +273,9 @@ def _canonical(source: Source, checks: Checks) -> Canonical | Rejected:
     if problems:
         return rejected(problems)
     notes = (*whole.warnings, *head_notes(heads))
-    return replace(canonical, warnings=(*notes, *canonical.warnings))
+    # Copies that nobody compared say nothing of these weights.
+    of_base = bool(heads) or len(whole.copies) > len(whole.uncompared)
+    return replace(canonical, warnings=(*notes, *canonical.warnings), of_base=of_base)
 
 
 def _canonical_of(

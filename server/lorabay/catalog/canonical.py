@@ -88,7 +88,9 @@ class Canonical:
     The engine computes the scale from `rank`, `alpha` and `rslora`; `source_alpha` is the author's
     alpha. `scales` are factors of the outputs of whole modules, base and LoRA together, in addition
     to what B already has of them (DoRA). `approximate` is the relative error, None if exact.
-    `defaults` are the adapter's own, which no tensor knows of.
+    `defaults` are the adapter's own, which no tensor knows of. `of_base` is true if the tensors are
+    right over the base's present weights only, beside those with scales: they hold a difference from
+    them, or copies of them were left out.
     """
 
     format: str
@@ -102,6 +104,7 @@ class Canonical:
     base_model: str | None = None
     warnings: tuple[str, ...] = ()
     defaults: AdapterDefaults = NO_DEFAULTS
+    of_base: bool = False
 
     def read_by(self, read: Read) -> Canonical | None:
         """Return the same form of another file with this one's header, by that file's reader.

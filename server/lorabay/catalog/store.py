@@ -192,18 +192,23 @@ class Store:
             raise _unusable(self._root, error) from error
 
     def bases(self, version: Version) -> tuple[str, ...] | None:
-        """Return the identities of the bases that the output scales of a version are right for.
+        """Return the identities of the bases whose weights a version is right over.
 
-        None for a version without scales, which depends on no base's weights. Empty if an older
-        server, which noted none, made it. Raises SetupError if the disk does not say.
+        None for a version that depends on no base's weights. Empty if it has output scales and an
+        older server, which noted none, made it. Raises SetupError if the disk does not say.
         """
         try:
-            if not stored_version.has_scales(version.path):
-                return None
             stored = self._versions.read(version.weights)
         except OSError as error:
             raise _unusable(self._root, error) from error
-        return stored.bases if stored is not None else None
+        return stored.bases if stored is not None and stored.is_of_bases else None
+
+    def scales_outputs(self, version: Version) -> bool:
+        """Return whether a version scales outputs (DoRA); raises SetupError."""
+        try:
+            return stored_version.has_scales(version.path)
+        except OSError as error:
+            raise _unusable(self._root, error) from error
 
     def note_base(self, versions: Iterable[Version], identity: str) -> None:
         """Note that the output scales of versions, where they have any, are right for a base.

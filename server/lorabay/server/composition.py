@@ -157,7 +157,21 @@ def _reason_to_withhold(version: Version, store: Store, checks: Checks) -> str |
         return "it changes experts, which the engine does not adapt in this run"
 
     bases = store.bases(version)
-    return None if bases is None else _reason_against_scales(bases, checks)
+    if bases is None:
+        return None
+    if store.scales_outputs(version):
+        return _reason_against_scales(bases, checks)
+    return _reason_against_tensors(bases, checks)
+
+
+def _reason_against_tensors(bases: tuple[str, ...], checks: Checks) -> str | None:
+    """Return why a version's tensors, which are right over `bases`, are wrong in this run."""
+    # A head is stored as its difference from the base's, and copies of the base are left out.
+    if checks.base_weights is None:
+        return "it belongs to weights of the base that are not at hand in this run"
+    if checks.base_weights.identity not in bases:
+        return "it was stored over other weights than this base's, from which its own differ"
+    return None
 
 
 def _reason_against_scales(bases: tuple[str, ...], checks: Checks) -> str | None:

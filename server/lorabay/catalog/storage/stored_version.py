@@ -61,7 +61,7 @@ BASES_NOTED = 16
 class StoredVersion:
     """What is noted of one version beside its tensors.
 
-    `bases` are the identities of the bases that its output scales are right for, if it has any.
+    `bases` are the identities of the bases that it is right over, if it depends on their weights.
     """
 
     spec: AdapterSpec
@@ -78,6 +78,11 @@ class StoredVersion:
     def has_scales(self) -> bool:
         """Whether outputs are scaled, by factors that are right for some bases only."""
         return SCALES_FILE in self.content["files"]
+
+    @property
+    def is_of_bases(self) -> bool:
+        """Whether it is right over some bases only: for its scales, or by its manifest."""
+        return self.has_scales or "bases" in self.content
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +120,10 @@ def make(
         return spec
     (folder / CONFIG_FILE).write_text(json.dumps(canonical.config, indent=2) + "\n")
 
-    # Output scales are right for the weights that they were computed from only.
+    # Output scales are right for the weights that they were computed from only. If equal tensors of
+    # another adapter depend on no base, they are taken for these all the same: that is the safe way.
     bases: dict[str, Any] = {}
-    if canonical.scales and checks.base_weights is not None:
+    if (canonical.scales or canonical.of_base) and checks.base_weights is not None:
         bases["bases"] = [checks.base_weights.identity]
     _finish(folder, {"layout": LAYOUT, "spec": _fields_of_weights(spec)} | bases)
 

@@ -75,7 +75,7 @@ class VersionFolders:
         folder = self._folder / digest
         stored = self.read(digest)
         if stored is not None:
-            # Equal digests mean equal scales, so that the version is right for either base.
+            # Equal digests mean equal tensors, so that the version is right over either base.
             stored_version.add_bases(folder, stored, stored_version.bases_of(made))
             return
 
