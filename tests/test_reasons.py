@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given, strategies as st
 
 from lorabay.reasons import Reason, quoted, rejected
@@ -22,6 +24,18 @@ def test_repeated_reasons_are_cut_but_no_kind_is_lost() -> None:
         len(rejected(Reason("shape", f"tensor {number}") for number in range(10_000)).reasons)
         == 2001
     )
+
+
+def test_reasons_beyond_those_that_are_kept_are_only_counted() -> None:
+    """Of a stranger's file a million may come, one after the other."""
+    tracemalloc.start()
+    try:
+        result = rejected(Reason("shape", f"{number:<2000}") for number in range(20_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert result.reasons[-1].text == "... and 18000 more of this kind"
+    assert peak < 10 << 20
 
 
 def test_only_moving_folders_and_full_disks_are_worth_another_try() -> None:

@@ -7,7 +7,7 @@ of adapters, except how the names of their layers are numbered.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -106,24 +106,29 @@ def quoted(value: object) -> str:
 def rejected(reasons: Iterable[Reason]) -> Rejected:
     """Return a refusal with every reason once.
 
-    A kind that repeats more than 2,000 times is cut to its first 2,000 and a count.
+    A kind that repeats more than 2,000 times is cut to its first 2,000 and a count. Of a generator,
+    no more than these are in memory at a time.
     """
-    distinct = dict.fromkeys(reasons)
-    return Rejected(_cut(distinct, _KEPT_PER_CODE))
+    return Rejected(_cut(reasons, _KEPT_PER_CODE))
 
 
 def _cut(reasons: Iterable[Reason], count: int) -> tuple[Reason, ...]:
-    """Return at most `count` reasons of each code, and how many more there are."""
-    by_code: defaultdict[str, list[Reason]] = defaultdict(list)
+    """Return at most `count` reasons of each code, each once, and how many more there are."""
+    by_code: defaultdict[str, dict[Reason, None]] = defaultdict(dict)
+    more: Counter[str] = Counter()
     for reason in reasons:
-        by_code[reason.code].append(reason)
+        same = by_code[reason.code]
+        if len(same) < count:
+            same[reason] = None
+        elif reason not in same:
+            more[reason.code] += 1
 
     kept: list[Reason] = []
     for code, same in by_code.items():
-        kept += same[:count]
+        kept += same
 
-        if len(same) > count:
-            kept.append(Reason(code, f"... and {len(same) - count} more of this kind"))
+        if more[code]:
+            kept.append(Reason(code, f"... and {more[code]} more of this kind"))
 
     return tuple(kept)
 

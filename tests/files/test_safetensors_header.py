@@ -142,3 +142,12 @@ def test_the_words_of_a_header_are_kept(tmp_path: Path) -> None:
         path.write_bytes(content)
         with path.open("rb") as file:
             assert read_metadata(file, max_bytes=1 << 20) == {}
+
+
+def test_thousands_of_wrong_entries_are_not_all_told(tmp_path: Path) -> None:
+    """A header has room for a million, and each reason takes some hundred bytes."""
+    header = {str(number): number for number in range(5000)}
+    result = header_of(write(tmp_path / "file", header))
+    assert isinstance(result, Rejected)
+    assert len(result.reasons) == 1001
+    assert result.reasons[-1].text == "4000 more entries of the header were not looked at"

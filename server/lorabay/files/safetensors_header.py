@@ -51,6 +51,9 @@ REMEMBERED_BYTES = 1 << 18
 _MAX_DIMENSIONS = 8
 _MAX_NAME = 256
 
+_PROBLEMS_AT_MOST = 1000
+"""Wrong entries after which the others are not looked at; a header has room for a million."""
+
 _FILE = "the safetensors file"
 """What a reason calls the file; whoever opened it knows its name."""
 
@@ -192,10 +195,14 @@ def _check_entries(
 ) -> tuple[TensorInfo, ...] | Rejected:
     tensors: list[TensorInfo] = []
     reasons: list[Reason] = []
-    for name, entry in entries.items():
+    for place, (name, entry) in enumerate(entries.items()):
         parsed = _parse_entry(name, entry, data_start)
         if isinstance(parsed, Reason):
             reasons.append(parsed)
+            if len(reasons) >= _PROBLEMS_AT_MOST:
+                left = len(entries) - place - 1
+                text = f"{left} more entries of the header were not looked at"
+                return rejected([*reasons, Reason("header_malformed", text)])
         else:
             tensors.append(parsed)
 

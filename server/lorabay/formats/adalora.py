@@ -12,7 +12,15 @@ import numpy as np
 from pydantic import BaseModel
 
 from lorabay.algebra.updates import LowRank
-from lorabay.formats.config.config_fields import FIELDS, Alpha, Rank, coverage_problems, parse
+from lorabay.formats.config.config_fields import (
+    FIELDS,
+    Alpha,
+    Listed,
+    Named,
+    Rank,
+    coverage_problems,
+    parse,
+)
 from lorabay.formats.interface import Updates
 from lorabay.formats.tensor_names import by_module, missing_roles, product_problems, shape_problem
 from lorabay.reasons import Reason, Rejected, quoted, rejected
@@ -37,7 +45,7 @@ class _Config(BaseModel):
     init_r: Rank = 12
     """PEFT's default, for configs that leave out what has it."""
 
-    rank_pattern: dict[str, list[bool]] | None = None
+    rank_pattern: Named[Listed[bool]] | None = None
 
 
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:

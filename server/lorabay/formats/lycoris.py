@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, PrivateAttr
 
-from lorabay.formats.config.config_fields import FIELDS, Alpha, Rank
+from lorabay.formats.config.config_fields import FIELDS, Alpha, Named, Rank
 from lorabay.formats.config.patterns import PatternFields
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ class LycorisConfig(BaseModel):
 
     r: Rank
     alpha: Alpha
-    rank_pattern: dict[str, Rank] | None = None
-    alpha_pattern: dict[str, Alpha] | None = None
+    rank_pattern: Named[Rank] | None = None
+    alpha_pattern: Named[Alpha] | None = None
 
     _patterns: PatternFields = PrivateAttr(default_factory=PatternFields)
 

@@ -9,6 +9,8 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.formats.config.config_fields import (
     FIELDS,
     Alpha,
+    Listed,
+    Named,
     Rank,
     coverage_problems,
     parse,
@@ -29,7 +31,9 @@ class Fields(BaseModel):
 
     r: Rank
     alpha: Alpha = 1.0
-    ranks: dict[str, Rank] = {}
+    ranks: Named[Rank] = {}
+    names: Listed[str] = []
+    numbers: list[int] = []
 
 
 def test_each_field_of_a_wrong_type_is_a_reason() -> None:
@@ -39,6 +43,27 @@ def test_each_field_of_a_wrong_type_is_a_reason() -> None:
     assert isinstance(result, Rejected)
     assert result.codes == {"config_field"}
     assert [reason.text.split(": ")[1] for reason in result.reasons] == ["r", "alpha"]
+
+
+@pytest.mark.parametrize("field", ["ranks", "names"])
+def test_the_first_wrong_element_is_told(field: str) -> None:
+    """A file has room for a million of them; those before it are right, and named."""
+    values = {"ranks": {"a": 1, "b": 0, "c": 0}, "names": ["a", 0, 0]}
+    result = parse(Fields, {"r": 4, field: values[field]})
+    assert isinstance(result, Rejected)
+    (reason,) = result.reasons
+    assert f"{field}.{'b' if field == 'ranks' else 1}: " in reason.text
+    found = parse(Fields, {"r": 4, "ranks": {"a": 1, "b": 2}, "names": ["a", "b"]})
+    assert found == Fields(r=4, ranks={"a": 1, "b": 2}, names=["a", "b"])
+
+
+def test_many_wrong_values_are_counted() -> None:
+    """Each would take a thousand times its bytes."""
+    result = parse(Fields, {"r": 4, "numbers": [""] * 5000})
+    assert isinstance(result, Rejected)
+    assert [reason.text for reason in result.reasons] == [
+        "adapter_config.json: 5000 values are of a wrong type"
+    ]
 
 
 @pytest.mark.parametrize("key", ["\ud83d", "\x1b[2J", "a\nb", "x" * 5000])

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from lorabay.base.module_names import part_of
 from lorabay.base.shapes import HEAD, tails
@@ -27,6 +34,25 @@ Rank = Annotated[int, Field(ge=1, le=1 << 16)]
 Alpha = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 
 Config = TypeVar("Config", bound=BaseModel)
+Value = TypeVar("Value")
+
+
+def _one_by_one(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """Check the entries of a mapping up to the first wrong one."""
+    if not isinstance(value, dict):
+        return check(value)
+    checked: dict[str, object] = {}
+    for key, item in value.items():
+        checked |= check({key: item})
+    return checked
+
+
+# The first wrong element is the only one that is told: a file has room for a million.
+Listed = Annotated[list[Value], Field(fail_fast=True)]
+Named = Annotated[dict[str, Value], WrapValidator(_one_by_one)]
+
+_PROBLEMS_AT_MOST = 2000
+"""Wrong values that are told one by one; each takes a thousand times its bytes."""
 
 _RESTRICTIONS = ("exclude_modules", "layers_pattern", "modules_to_save")
 
@@ -50,6 +76,9 @@ def parse(
     try:
         return kind.model_validate(config)
     except ValidationError as error:
+        if error.error_count() > _PROBLEMS_AT_MOST:
+            text = f"{file}: {error.error_count()} values are of a wrong type"
+            return rejected([Reason("config_field", text)])
         return rejected(_field_problem(problem, file) for problem in error.errors())
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from lorabay.formats.advice import MERGE
-from lorabay.formats.config.config_fields import FIELDS, Alpha, Rank
+from lorabay.formats.config.config_fields import FIELDS, Alpha, Listed, Named, Rank
 from lorabay.formats.config.patterns import PatternFields
 from lorabay.reasons import Reason, quoted
 
@@ -85,18 +85,18 @@ class LoraConfig(BaseModel):
 
     r: Annotated[int, Field(le=1 << 16)]
     lora_alpha: Alpha
-    target_modules: list[str] | str | None = None
-    target_parameters: list[str] | None = None
+    target_modules: Listed[str] | str | None = None
+    target_parameters: Listed[str] | None = None
     use_rslora: bool = False
     use_dora: bool | None = False
     lora_bias: bool | None = False
     bias: str = "none"
     init_lora_weights: bool | str | None = True
-    rank_pattern: dict[str, Rank] | None = None
-    alpha_pattern: dict[str, Alpha] | None = None
-    exclude_modules: list[str] | str | None = None
-    layers_to_transform: list[int] | int | None = None
-    layers_pattern: list[str] | str | None = None
+    rank_pattern: Named[Rank] | None = None
+    alpha_pattern: Named[Alpha] | None = None
+    exclude_modules: Listed[str] | str | None = None
+    layers_to_transform: Listed[int] | int | None = None
+    layers_pattern: Listed[str] | str | None = None
 
     _patterns: PatternFields = PrivateAttr(default_factory=PatternFields)
 
