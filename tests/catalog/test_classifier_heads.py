@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -142,3 +143,19 @@ def test_only_heads_are_taken_for_heads(base: Path, checks: Checks) -> None:
     """Another module of few rows is none, nor is a bias."""
     assert head_products({}, checks.base, checks.base_weights, 16) == {}
     assert next(head_notes(["score.weight"])).startswith("'score.weight'")
+
+
+def test_a_head_with_lora_beside_it_is_refused(base: Path, tmp_path: Path, checks: Checks) -> None:
+    """One of the two would be served without the other."""
+    make_adapter(base, tmp_path / "a")
+    lora = {
+        "base_model.model.score.lora_A.weight": torch.ones(4, HIDDEN),
+        "base_model.model.score.lora_B.weight": torch.ones(LABELS, 4),
+    }
+    edit(tmp_path / "a", lambda tensors: tensors.update(lora))
+    path = tmp_path / "a" / "adapter_config.json"
+    config = json.loads(path.read_bytes())
+    path.write_text(json.dumps(config | {"target_modules": ["q_proj", "v_proj", "score"]}))
+    result = validate(tmp_path / "a", checks)
+    assert isinstance(result, Rejected), result
+    assert "both a whole tensor and a product" in result.line

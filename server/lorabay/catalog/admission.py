@@ -22,7 +22,7 @@ from lorabay.catalog.expert_pairs import single_problems
 from lorabay.catalog.known_layouts import KnownLayouts, WatchedReader, layout_of
 from lorabay.catalog.names import bare_name
 from lorabay.catalog.to_lora import Means, as_stored, converted
-from lorabay.files.adapter_folder import Limits
+from lorabay.files.adapter_folder import Limits, Unreadable
 from lorabay.formats import FORMATS, lora, refusal
 from lorabay.formats.advice import MERGE
 from lorabay.formats.base_copies import Comparison
@@ -290,9 +290,15 @@ def _canonical_of(
         plain = lora.plain_updates(source, checks.base)
         return plain if isinstance(plain, Rejected) else as_stored(plain, source.read, checks.base)
 
-    updates = module.updates(source, checks.base)
+    try:
+        updates = module.updates(source, checks.base)
+    except Unreadable as problem:  # some formats read a few values here
+        return rejected([problem.reason])
     if isinstance(updates, Rejected):
         return updates
+    if twice := sorted(heads.keys() & updates.by_tensor.keys()):
+        text = f"{quoted(twice)}: both a whole tensor and a product in one adapter; {MERGE}"
+        return rejected([Reason("modules_to_save", text)])
     if heads:
         changed = {name: (product,) for name, product in heads.items()}
         updates = replace(updates, by_tensor={**updates.by_tensor, **changed})
