@@ -35,6 +35,9 @@ def test_templates_of_transformers_are_templates(template: str) -> None:
         ("{{ messages | no_such_filter }}", "no filter named 'no_such_filter'"),
         ("{{ messages is no_such_test }}", "no test named 'no_such_test'"),
         ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "nested too deeply"),
+        ("{% if a %}" + "{% elif a %}" * 5000 + "{% endif %}", "more than 20000"),
+        ("{{ a }}" * 8000, "more than 20000"),
+        ("{{ " + "1" * 5000 + " }}", "Exceeds the limit"),
         ("{{ messages }}\ud83d", "half of a character"),
     ],
 )

@@ -8,6 +8,7 @@ where a template comes from.
 from __future__ import annotations
 
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -18,6 +19,12 @@ from lorabay.reasons import quoted
 
 if TYPE_CHECKING:
     from jinja2.parser import Parser
+
+TOKENS_AT_MOST = 20_000
+"""Tokens of a template, with the spaces between them; the longest public ones have some thousand.
+
+A reader is busy for many seconds with all that a file's limit has room for.
+"""
 
 
 class _Generation(Extension):
@@ -46,13 +53,23 @@ def problem_of(template: str) -> str | None:
     if any("\ud800" <= char <= "\udfff" for char in template):
         return "holds half of a character (a lone surrogate); save the tokenizer again"
     try:
+        if _has_many_tokens(template):
+            return f"has more than {TOKENS_AT_MOST} names, signs and texts; make it shorter"
         # Not compiled: that computes with the constants of the template, of whatever size.
         tree = _environment().parse(template)
         return _strange_name(tree)
     except TemplateSyntaxError as error:
         return f"has an error in line {error.lineno}: {quoted(error.message or '')}"
+    except ValueError as error:  # a number of thousands of digits
+        return f"cannot be read: {quoted(str(error))}"
     except RecursionError:
         return "is nested too deeply"
+
+
+def _has_many_tokens(template: str) -> bool:
+    """Return whether reading a template would take long; raises TemplateSyntaxError."""
+    tokens = _environment().lex(template)
+    return next(islice(tokens, TOKENS_AT_MOST, None), None) is not None
 
 
 def _strange_name(tree: nodes.Template) -> str | None:
