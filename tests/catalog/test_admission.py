@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from lorabay.catalog.adapted import Adapted
 from lorabay.catalog.admission import Checks, smallest_limit, validate
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.versions import AdapterSpec
-from lorabay.files.adapter_folder import Limits
+from lorabay.files.adapter_folder import Limits, Unreadable
 from lorabay.reasons import Rejected
 from tests import bad_folders, making
 from tests.bad_folders import BAD_FOLDERS
@@ -212,6 +212,23 @@ def test_the_identity_of_checks_changes_with_every_part(base: BaseShapes) -> Non
     ]
     assert len({checks.identity, *(other.identity for other in others)}) == 5
     assert Checks(base, 16).identity == checks.identity
+
+
+def test_a_value_that_cannot_be_read_at_once_is_a_reason(
+    checks: Checks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Some formats read a few values to know their updates, and a disk may fail there."""
+
+    class Failing:
+        def updates(self, source: object, base: object) -> NoReturn:
+            raise Unreadable("read_failed", "the disk failed")
+
+    entry = replace(admission.FORMATS["ADALORA"], module=Failing())
+    monkeypatch.setitem(admission.FORMATS, "ADALORA", entry)
+    config = making.lora_config(peft_type="ADALORA")
+    assert refused(making.make_adapter(tmp_path / "a", config=config), checks).codes == {
+        "read_failed"
+    }
 
 
 def test_the_identity_of_checks_changes_with_the_revision(

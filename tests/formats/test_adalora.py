@@ -6,7 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.admission import Checks, validate
+from lorabay.formats.reading import read_updates
+from lorabay.reasons import Rejected
 from tests import peft_adapters
 from tests.formats.merged import (
     CODES,
@@ -73,3 +79,32 @@ def test_a_pruned_module_keeps_the_scale_of_the_rank_it_began_with(
     ranks = {tensor.shape[0] for name, tensor in tensors.items() if "lora_A" in name}
     assert ranks == {4, 0}
     check_equal(read(made, llama), llama, made.merged())
+
+
+@pytest.mark.parametrize("count", [-1e-5, 0.0, -3.0, 0.5])
+def test_a_module_began_with_a_rank(count: float, llama: Path, tmp_path: Path) -> None:
+    """PEFT divides by it; a number below 1 is named with its tensor."""
+    made = peft_adapters.make(llama, tmp_path / "a", peft_adapters.adalora)
+    tensors = dict(peft_adapters.stored(made.folder))
+    name = min(tensors).rpartition(".lora_")[0] + ".ranknum"
+    tensors[name] = torch.tensor([count])
+    save_file(tensors, made.folder / "adapter_model.safetensors")
+    result = read_updates(made.folder, BaseShapes.read(llama))
+    assert isinstance(result, Rejected), result
+    (reason,) = result.reasons
+    assert reason.code == "rank"
+    assert name in reason.text
+
+
+@pytest.mark.parametrize("count", [float("nan"), float("inf")])
+def test_a_rank_that_is_no_number_is_not_served(count: float, llama: Path, tmp_path: Path) -> None:
+    """The catalog, which judges values later, names it as well."""
+    made = peft_adapters.make(llama, tmp_path / "a", peft_adapters.adalora)
+    tensors = dict(peft_adapters.stored(made.folder))
+    name = min(tensors).rpartition(".lora_")[0] + ".ranknum"
+    save_file(
+        tensors | {name: torch.tensor([count])}, made.folder / "adapter_model.safetensors"
+    )
+    result = validate(made.folder, Checks(BaseShapes.read(llama), max_rank=16))
+    assert isinstance(result, Rejected)
+    assert result.codes == {"rank"}

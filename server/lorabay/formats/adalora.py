@@ -6,6 +6,7 @@ is exactly plain LoRA.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,11 +64,18 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
 
     # A module whose whole budget was taken away does nothing.
     ranks = {module: roles["lora_A"].shape[0] for module, roles in tensors.modules.items()}
-    by_tensor = {
-        f"{module}.weight": (_product(source, config, module, tensors.modules[module], base),)
-        for module, rank in ranks.items()
-        if rank
-    }
+    by_tensor: dict[str, tuple[LowRank, ...]] = {}
+    for module, roles in tensors.modules.items():
+        if not ranks[module]:
+            continue
+        count = _first_rank(source, config, roles)
+        if not 1 <= count < math.inf:
+            text = f"{quoted(roles[_RANKNUM].name)} is {count}; a rank is a number of at least 1"
+            reasons.append(Reason("rank", text))
+            continue
+        by_tensor[f"{module}.weight"] = (_product(source, config, module, roles, base, count),)
+    if reasons:
+        return rejected(reasons)
     return Updates("adalora", max(ranks.values()), config.lora_alpha, by_tensor)
 
 
@@ -95,14 +103,18 @@ def _problems(config: _Config, module: str, roles: Roles, base: BaseShapes) -> I
         yield Reason("rank", text)
 
 
+def _first_rank(source: Source, config: _Config, roles: Roles) -> float:
+    """Return the rank that a module's training started with."""
+    if _RANKNUM not in roles:
+        return float(config.init_r)
+    return float(source.load(roles[_RANKNUM])()[0])
+
+
 def _product(
-    source: Source, config: _Config, module: str, roles: Roles, base: BaseShapes
+    source: Source, config: _Config, module: str, roles: Roles, base: BaseShapes, count: float
 ) -> LowRank:
     a, b, e = (source.load(roles[role]) for role in _FACTORS)
     rank = roles["lora_A"].shape[0]
-    count = float(config.init_r)
-    if _RANKNUM in roles:
-        count = float(source.load(roles[_RANKNUM])()[0])
 
     # PEFT divides by ranknum + 1e-5 in float32.
     alpha = config.lora_alpha if config.lora_alpha > 0 else float(rank)
