@@ -13,6 +13,8 @@ import pytest
 from safetensors.numpy import load
 
 from lorabay.catalog.canonical import (
+    BFLOAT16_LARGEST,
+    FLOAT16_LARGEST,
     SCALED_AWAY,
     UNTRAINED,
     Canonical,
@@ -50,6 +52,29 @@ def adapter(
     pair = LoraPair("m.q_proj", tensor("m.q_proj.A", a), tensor("m.q_proj.B", b))
     scales = () if scale is None else (tensor("m.q_proj.scale", scale),)
     return Canonical("lora", 2, 4.0, False, 8.0, (pair,), scales, base_model="acme/x")
+
+
+@pytest.mark.parametrize(
+    ("largest", "b", "alpha", "is_fine"),
+    [
+        (BFLOAT16_LARGEST, 1e38, 4.0, True),
+        (BFLOAT16_LARGEST, 1e38, 8.0, False),
+        (BFLOAT16_LARGEST, -1e38, -8.0, False),
+        (FLOAT16_LARGEST, 3e4, 4.0, True),
+        (FLOAT16_LARGEST, 4e4, 4.0, False),
+        (FLOAT16_LARGEST, 7e4, 0.1, False),
+    ],
+)
+def test_b_times_its_scale_is_a_number_of_the_engine(
+    largest: float, b: float, alpha: float, is_fine: bool
+) -> None:
+    """The engine multiplies B when it loads it; an infinite product would answer nonsense."""
+    canonical = replace(adapter(b=np.full((3, 2), b, np.float32)), alpha=alpha)
+    result = measure(canonical, largest=largest)
+    assert isinstance(result, AdapterSpec) == is_fine
+    if isinstance(result, Rejected):
+        assert result.codes == {"not_finite"}
+        assert "that the engine computes with" in result.line
 
 
 def spec_of(canonical: Canonical) -> AdapterSpec:

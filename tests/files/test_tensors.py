@@ -51,6 +51,18 @@ def test_values_exact_in_a_dtype_survive_the_way_there_and_back(values: np.ndarr
     assert np.array_equal(from_float32(held, "BF16").as_float32(), held)
 
 
+@given(FLOATS)
+@pytest.mark.parametrize("dtype", ["F32", "BF16", "F16"])
+def test_the_largest_magnitude(dtype: str, values: np.ndarray) -> None:
+    """Whatever the sign; of values that are not all finite it is not finite."""
+    held = from_float32(values, dtype)
+    assert held.largest == np.abs(held.as_float32()).max()
+    for wrong in (np.nan, np.inf, -np.inf):
+        values[1, 2] = wrong
+        assert not np.isfinite(from_float32(values, dtype).largest)
+    assert from_float32(values[:0], dtype).largest == 0
+
+
 def test_a_double_that_is_too_large_is_infinite() -> None:
     """float64 is computed with in float32."""
     values = np.asarray([1e300, 0.1])

@@ -102,9 +102,7 @@ def test_a_rank_that_is_no_number_is_not_served(count: float, llama: Path, tmp_p
     made = peft_adapters.make(llama, tmp_path / "a", peft_adapters.adalora)
     tensors = dict(peft_adapters.stored(made.folder))
     name = min(tensors).rpartition(".lora_")[0] + ".ranknum"
-    save_file(
-        tensors | {name: torch.tensor([count])}, made.folder / "adapter_model.safetensors"
-    )
+    save_file(tensors | {name: torch.tensor([count])}, made.folder / "adapter_model.safetensors")
     result = validate(made.folder, Checks(BaseShapes.read(llama), max_rank=16))
     assert isinstance(result, Rejected)
     assert result.codes == {"rank"}

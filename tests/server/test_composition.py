@@ -130,6 +130,16 @@ def test_an_adapter_is_refused_that_the_engine_would_apply_in_part(settings: Set
     assert str(status.state) == "rejected"
 
 
+@pytest.mark.parametrize(("dtype", "is_narrow"), [("half", True), ("bfloat16", False)])
+def test_values_are_held_against_the_engines_type(
+    settings: Settings, dtype: str, is_narrow: bool
+) -> None:
+    """float16 has a small largest number; it decides what a folder is remembered as, too."""
+    reconciler = directory_of(changed(settings, engine={"dtype": dtype}))
+    same = reconciler.ingest.identity == directory_of(settings).ingest.identity
+    assert same != is_narrow
+
+
 def only_version(reconciler: Reconciler) -> Version:
     """Return the one version that is live, when a restart would know of it."""
     (version,) = reconciler.declared()

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.adapted import Adapted
-from lorabay.catalog.canonical import EXPERTS, Canonical, measure
+from lorabay.catalog.canonical import (
+    BFLOAT16_LARGEST,
+    EXPERTS,
+    FLOAT16_LARGEST,
+    Canonical,
+    measure,
+)
 from lorabay.catalog.classifier_heads import head_notes, head_products
 from lorabay.catalog.defaults.own_context import context_warnings
 from lorabay.catalog.defaults.own_defaults import read_own_defaults
@@ -71,7 +77,8 @@ class Checks:
     only modules that it adapts, if it does not adapt all. `tokenizer` is the base's, which an
     adapter's own template and end tokens are held against. `adapts_experts` is whether the engine
     adapts the experts of a mixture; vLLM does on a GPU. `models` are what whole models are held
-    against, None if none is served. `layouts` are those that have passed.
+    against, None if none is served. `float16` is whether the engine computes in that type, whose
+    largest number is small. `layouts` are those that have passed.
     """
 
     base: BaseShapes
@@ -86,6 +93,7 @@ class Checks:
     tokenizer: BaseTokenizer = field(default_factory=BaseTokenizer)
     adapts_experts: bool = False
     models: ModelChecks | None = None
+    float16: bool = False
     layouts: KnownLayouts = field(
         default_factory=KnownLayouts, init=False, compare=False, repr=False
     )
@@ -94,6 +102,11 @@ class Checks:
     def dora_weights(self) -> BaseWeights | None:
         """The base's weights if DoRA can be served with them."""
         return self.base_weights if self.scales_outputs else None
+
+    @property
+    def largest(self) -> float:
+        """The largest number that the engine computes with."""
+        return FLOAT16_LARGEST if self.float16 else BFLOAT16_LARGEST
 
     def without(self, modules: Mapping[str, str]) -> Checks:
         """Return checks by which the engine adapts none of `modules`, each with its reason."""
@@ -121,6 +134,8 @@ class Checks:
             facts.append(EXPERTS)
         if self.models is not None:
             facts.append(self.models.identity)
+        if self.float16:
+            facts.append("float16")
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -130,7 +145,9 @@ def validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
     Reads the whole folder and writes nothing.
     """
     canonical = inspect(folder, checks)
-    return canonical if isinstance(canonical, Rejected) else measure(canonical)
+    return (
+        canonical if isinstance(canonical, Rejected) else measure(canonical, largest=checks.largest)
+    )
 
 
 def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:

@@ -7,6 +7,7 @@ stored before or where the result goes.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -46,6 +47,11 @@ SCALED_AWAY = (
     "merger writes that: set lora_alpha to the training's"
 )
 """Warning about an adapter of which the config takes every effect."""
+
+BFLOAT16_LARGEST = (2 - 2**-7) * 2.0**127
+"""The largest number of bfloat16; float32's is hardly larger."""
+
+FLOAT16_LARGEST = 65504.0
 
 EXPERTS = "experts"
 """The layer of vLLM that holds the experts of a mixture, and of the name before a single one."""
@@ -88,9 +94,9 @@ class Canonical:
     The engine computes the scale from `rank`, `alpha` and `rslora`; `source_alpha` is the author's
     alpha. `scales` are factors of the outputs of whole modules, base and LoRA together, in addition
     to what B already has of them (DoRA). `approximate` is the relative error, None if exact.
-    `defaults` are the adapter's own, which no tensor knows of. `of_base` is true if the tensors are
-    right over the base's present weights only, beside those with scales: they hold a difference from
-    them, or copies of them were left out.
+    `defaults` are the adapter's own, which no tensor knows of. `of_base` is whether the tensors are
+    right over the base's present weights only, as they hold a difference from them, or copies of
+    them were left out; scales always are.
     """
 
     format: str
@@ -116,6 +122,11 @@ class Canonical:
         if self.scales or len(others) < len(pairs):
             return None
         return replace(self, pairs=tuple(others))
+
+    @property
+    def scale(self) -> float:
+        """What the engine multiplies B by."""
+        return self.alpha / (math.sqrt(self.rank) if self.rslora else self.rank)
 
     @cached_property
     def files(self) -> Mapping[str, tuple[CanonicalTensor, ...]]:
@@ -179,14 +190,16 @@ def measure(
     canonical: Canonical,
     open_file: OpenFile | None = None,
     step: Callable[[], object] = lambda: None,
+    *,
+    largest: float = BFLOAT16_LARGEST,
 ) -> AdapterSpec | Rejected:
     """Check every value, compute the digest, and write the files with `open_file` on the way.
 
     `open_file` is called with each canonical file's name in turn. The written files are complete
-    only when a spec is returned. `step` is called before each tensor. Raises what it and writing
-    raise.
+    only when a spec is returned. `step` is called before each tensor. `largest` is the largest
+    number that the engine computes with. Raises what `step` and writing raise.
     """
-    meter = _Meter(canonical, step)
+    meter = _Meter(canonical, step, largest)
     try:
         for name, tensors in canonical.files.items():
             if open_file is None:
@@ -202,9 +215,12 @@ def measure(
 class _Meter:
     """Takes the tensors of all files, one at a time."""
 
-    def __init__(self, canonical: Canonical, step: Callable[[], object]) -> None:
+    def __init__(self, canonical: Canonical, step: Callable[[], object], largest: float) -> None:
         self._canonical = canonical
         self._step = step
+        self._largest = largest
+        # The engine multiplies B by the scale when it loads it.
+        self._factors = {pair.b.name: abs(canonical.scale) for pair in canonical.pairs}
         self._digest = WeightsDigest(canonical.meaning)
         self._scales = {scale.name for scale in canonical.scales}
         self._reasons: list[Reason] = []
@@ -230,8 +246,15 @@ class _Meter:
                 write(tensor.values.data)
 
     def _judge(self, name: str, tensor: Tensor) -> None:
-        if not tensor.is_finite:
+        found, factor = tensor.largest, self._factors.get(name, 1.0)
+        if not math.isfinite(found):
             text = f"{quoted(name)} holds NaN or infinite values"
+            self._reasons.append(Reason("not_finite", text))
+        elif max(found, found * factor) > self._largest:
+            text = (
+                f"{quoted(name)} holds {found:.3g}, which with a scale of {factor:.3g} is over the "
+                f"{self._largest:.3g} that the engine computes with"
+            )
             self._reasons.append(Reason("not_finite", text))
         if tensor.is_zero or (name in self._scales and tensor.is_one):
             self._without_effect.add(name)

@@ -7,6 +7,7 @@ a mapping would kill the process. This module knows nothing of adapters or files
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 DTYPE_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 """The dtypes of adapter weights: name in safetensors -> name in PyTorch."""
 
-_BF16_EXPONENT = 0x7F80
 _BF16_WITHOUT_SIGN = 0x7FFF
 
 
@@ -36,12 +36,21 @@ class Tensor:
     @property
     def is_finite(self) -> bool:
         """Whether no value is infinite or NaN."""
+        return math.isfinite(self.largest)
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude; not finite if any value is not."""
+        if self.values.size == 0:
+            return 0.0
         if self.dtype == "BF16":
-            exponents = self.values.view(np.uint16) & _BF16_EXPONENT
-            return self.values.size == 0 or int(exponents.max()) < _BF16_EXPONENT
+            # Without their signs, patterns are in the order of the numbers; NaN comes last.
+            bits = (self.values.view(np.uint16) & _BF16_WITHOUT_SIGN).max()
+            return float((np.uint32(bits) << np.uint32(16)).view(np.float32))
         # What float32 cannot hold is computed with as infinite.
         with np.errstate(over="ignore"):
-            return bool(np.isfinite(self.values.astype(np.float32, copy=False)).all())
+            wide = self.values.astype(np.float32, copy=False)
+            return float(np.maximum(wide.max(), -wide.min()))
 
     @property
     def is_zero(self) -> bool:

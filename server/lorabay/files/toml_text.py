@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEY_PARTS_AT_MOST = 16
 """Parts of one key, or of one table's name, between dots."""
@@ -54,27 +58,29 @@ def read_toml(text: str) -> dict[str, Any]:
 
 
 def _check_size(text: str) -> None:
-    parts, dots, brackets, depth = 1, 0, 0, 0
+    parts, seen = 1, Counter[str | None]()
     for token in _TOKEN.finditer(text):
-        match token.lastgroup:
-            case "dot":
-                parts, dots = parts + 1, dots + 1
-            case "open":
-                parts, brackets, depth = 1, brackets + 1, depth + 1
-            case "close":
-                parts, depth = 1, depth - 1
-            case "end":
-                parts = 1
-            case "broken":
-                return
+        kind = token.lastgroup
+        if kind == "broken":
+            return
+        seen[kind] += 1
+        if kind != "text":  # which may be a part of a key
+            parts = parts + 1 if kind == "dot" else 1
 
-        if parts > KEY_PARTS_AT_MOST:
+        problem = _problem(parts, seen)
+        if problem is not None:
             line = text.count("\n", 0, token.start()) + 1
-            raise ValueError(f"a key has more than {KEY_PARTS_AT_MOST} parts (line {line})")
-        if dots > DOTS_AT_MOST:
-            raise ValueError(f"it has more than {DOTS_AT_MOST} dots in keys and numbers")
-        if brackets > BRACKETS_AT_MOST:
-            raise ValueError(f"it has more than {BRACKETS_AT_MOST} brackets and braces")
-        if depth > DEPTH_AT_MOST:
-            line = text.count("\n", 0, token.start()) + 1
-            raise ValueError(f"brackets are nested more than {DEPTH_AT_MOST} deep (line {line})")
+            raise ValueError(f"{problem} (line {line})")
+
+
+def _problem(parts: int, seen: Mapping[str | None, int]) -> str | None:
+    """Return what is too much, by the parts of a key and the tokens so far."""
+    if parts > KEY_PARTS_AT_MOST:
+        return f"a key has more than {KEY_PARTS_AT_MOST} parts"
+    if seen["dot"] > DOTS_AT_MOST:
+        return f"it has more than {DOTS_AT_MOST} dots in keys and numbers"
+    if seen["open"] > BRACKETS_AT_MOST:
+        return f"it has more than {BRACKETS_AT_MOST} brackets and braces"
+    if seen["open"] - seen["close"] > DEPTH_AT_MOST:
+        return f"brackets are nested more than {DEPTH_AT_MOST} deep"
+    return None

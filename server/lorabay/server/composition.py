@@ -104,6 +104,7 @@ def build_reconciler(
         tokenizer=tokenizer or BaseTokenizer(),
         adapts_experts=adapts_experts,
         models=models,
+        float16=_computes_in_float16(settings, weights),
     )
     if settings.dora and checks.dora_weights is None:
         logger.warning("DoRA is not served: the engine's options keep it from scaling outputs")
@@ -115,6 +116,15 @@ def build_reconciler(
     # After it was built: a folder is the same folder under another limit (see `Ingest`).
     reconciler.ingest.limit_rank(limited.max_rank)
     return reconciler
+
+
+def _computes_in_float16(settings: Settings, weights: BaseWeights | None) -> bool:
+    """Return whether the engine computes in float16; left to itself, it takes the base's type."""
+    dtype = settings.engine.get("dtype", "auto")
+    if dtype != "auto" or weights is None:
+        return dtype in ("half", "float16")
+    types = {tensor.dtype for tensor in weights.tensors.values()}
+    return "F16" in types and types.isdisjoint({"BF16", "F32"})
 
 
 def find_versions(
@@ -156,6 +166,11 @@ def _reason_to_withhold(version: Version, store: Store, checks: Checks) -> str |
     if EXPERTS in spec.modules and not checks.adapts_experts:
         return "it changes experts, which the engine does not adapt in this run"
 
+    return _reason_against_base(version, store, checks)
+
+
+def _reason_against_base(version: Version, store: Store, checks: Checks) -> str | None:
+    """Return why a version is wrong over this run's base, if it depends on the base's weights."""
     bases = store.bases(version)
     if bases is None:
         return None

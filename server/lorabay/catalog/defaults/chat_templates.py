@@ -52,6 +52,10 @@ def problem_of(template: str) -> str | None:
     # JSON can spell half of a character, which no tokenizer and no response takes.
     if any("\ud800" <= char <= "\udfff" for char in template):
         return "holds half of a character (a lone surrogate); save the tokenizer again"
+    return _problem_of_code(template)
+
+
+def _problem_of_code(template: str) -> str | None:
     try:
         if _has_many_tokens(template):
             return f"has more than {TOKENS_AT_MOST} names, signs and texts; make it shorter"

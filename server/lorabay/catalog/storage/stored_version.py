@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults
 from lorabay.catalog.admission import inspect
@@ -115,13 +115,17 @@ def make(
 
     folder = work / "weights"
     folder.mkdir()
-    spec = measure(canonical, lambda name: (folder / name).open("xb", BUFFER_BYTES), read.step)
+
+    def create(name: str) -> BinaryIO:
+        return (folder / name).open("xb", BUFFER_BYTES)
+
+    spec = measure(canonical, create, read.step, largest=checks.largest)
     if isinstance(spec, Rejected):
         return spec
     (folder / CONFIG_FILE).write_text(json.dumps(canonical.config, indent=2) + "\n")
 
-    # Output scales are right for the weights that they were computed from only. If equal tensors of
-    # another adapter depend on no base, they are taken for these all the same: that is the safe way.
+    # Output scales are right for the weights that they were computed from only. Of an adapter that
+    # depends on no base, equal tensors are taken for these all the same, which is the safe way.
     bases: dict[str, Any] = {}
     if (canonical.scales or canonical.of_base) and checks.base_weights is not None:
         bases["bases"] = [checks.base_weights.identity]
