@@ -158,4 +158,4 @@ def test_a_head_with_lora_beside_it_is_refused(base: Path, tmp_path: Path, check
     path.write_text(json.dumps(config | {"target_modules": ["q_proj", "v_proj", "score"]}))
     result = validate(tmp_path / "a", checks)
     assert isinstance(result, Rejected), result
-    assert "both a whole tensor and a product" in result.line
+    assert "both retrained as a whole and by LoRA" in result.line

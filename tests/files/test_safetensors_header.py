@@ -150,4 +150,4 @@ def test_thousands_of_wrong_entries_are_not_all_told(tmp_path: Path) -> None:
     result = header_of(write(tmp_path / "file", header))
     assert isinstance(result, Rejected)
     assert len(result.reasons) == 1001
-    assert result.reasons[-1].text == "4000 more entries of the header were not looked at"
+    assert result.reasons[-1].text == "4000 more entries were not looked at"

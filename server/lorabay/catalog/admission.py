@@ -314,7 +314,7 @@ def _canonical_of(
     if isinstance(updates, Rejected):
         return updates
     if twice := sorted(heads.keys() & updates.by_tensor.keys()):
-        text = f"{quoted(twice)}: both a whole tensor and a product in one adapter; {MERGE}"
+        text = f"{quoted(twice)}: both retrained as a whole and by LoRA; {MERGE}"
         return rejected([Reason("modules_to_save", text)])
     if heads:
         changed = {name: (product,) for name, product in heads.items()}

@@ -201,7 +201,7 @@ def _check_entries(
             reasons.append(parsed)
             if len(reasons) >= _PROBLEMS_AT_MOST:
                 left = len(entries) - place - 1
-                text = f"{left} more entries of the header were not looked at"
+                text = f"{left} more entries were not looked at"
                 return rejected([*reasons, Reason("header_malformed", text)])
         else:
             tensors.append(parsed)

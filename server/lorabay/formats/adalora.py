@@ -70,7 +70,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
             continue
         count = _first_rank(source, config, roles)
         if not 1 <= count < math.inf:
-            text = f"{quoted(roles[_RANKNUM].name)} is {count}; a rank is a number of at least 1"
+            text = f"{quoted(roles[_RANKNUM].name)} is {count}, which is no rank"
             reasons.append(Reason("rank", text))
             continue
         by_tensor[f"{module}.weight"] = (_product(source, config, module, roles, base, count),)

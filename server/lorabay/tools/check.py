@@ -173,7 +173,7 @@ def _validate_adapter(
     canonical = inspect(folder, checks)
     if isinstance(canonical, Rejected):
         return canonical
-    spec = measure(canonical, largest=checks.largest)
+    spec = measure(canonical)
     return spec if isinstance(spec, Rejected) else (spec, canonical.defaults)
 
 
