@@ -19,6 +19,7 @@ from lorabay.catalog.classifier_heads import head_notes, head_products
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.versions import AdapterSpec, Version
 from lorabay.reasons import Rejected
+from tests.catalog.composites import make_composite
 from tests.classifiers import HIDDEN, LABELS, answers, load_classifier, make_adapter, make_base
 
 if TYPE_CHECKING:
@@ -101,6 +102,31 @@ def test_a_version_without_a_copy_of_the_head_is_of_its_base(
     assert checks.base_weights is not None
     assert store.bases(version) == (checks.base_weights.identity,)
     assert not store.scales_outputs(version)
+
+
+def test_a_composite_of_a_member_without_its_copies_is_of_its_base(
+    base: Path, tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """What the member lost, the sum lacks as well; a sum of plain LoRA depends on no base."""
+    make_adapter(base, tmp_path / "copied")
+    own = load_file(base / "model.safetensors")["score.weight"]
+    edit(tmp_path / "copied", lambda tensors: tensors.update({HEAD: own.clone()}))
+    make_adapter(base, tmp_path / "plain")
+    edit(tmp_path / "plain", lambda tensors: tensors.pop(HEAD))
+    config = tmp_path / "plain" / "adapter_config.json"
+    fields = json.loads(config.read_bytes()) | {"modules_to_save": None, "lora_alpha": 3}
+    config.write_text(json.dumps(fields))
+
+    def bases(member: str) -> tuple[str, ...] | None:
+        make_composite(tmp_path / f"of-{member}", member)
+        folder = tmp_path / f"of-{member}"
+        version = store.ingest(folder, AdapterName(member), checks, roots=(tmp_path.resolve(),))
+        assert isinstance(version, Version), version
+        return store.bases(version)
+
+    assert checks.base_weights is not None
+    assert bases("copied") == (checks.base_weights.identity,)
+    assert bases("plain") is None
 
 
 def test_a_head_that_was_not_saved_is_a_reason(base: Path, tmp_path: Path, checks: Checks) -> None:

@@ -331,11 +331,12 @@ def _make(
     source = work / "source"
     source.mkdir()
     assembly = Assembly(checks.base, roots, checks.limits, weights=checks.base_weights)
-    problem = assembly.take(folder, source, read)
+    of_base: list[bool] = []
+    problem = assembly.take(folder, source, read, partial(of_base.append, True))
     if problem is not None:
         return problem
 
-    made = stored_version.make(source, work, checks, read)
+    made = stored_version.make(source, work, checks, read, of_base=bool(of_base))
     # The disk need not take the copy, too.
     shutil.rmtree(source, ignore_errors=True)
     return made

@@ -57,7 +57,8 @@ class AdapterUpdates:
     objects of the embedding's, the two stay tied. `rank` is the largest rank of all modules, 0 for
     formats without ranks. `config_changes` are fields of the base's config that the result needs. A
     `Load` of an update raises SetupError if the adapter changes or vanishes meanwhile, or holds
-    values that are not finite.
+    values that are not finite. `of_base` is whether copies of the base's tensors were compared with
+    them and left out.
     """
 
     format: str
@@ -68,6 +69,7 @@ class AdapterUpdates:
     config: Mapping[str, object]
     config_changes: Mapping[str, object]
     warnings: tuple[str, ...]
+    of_base: bool = False
 
 
 def read_updates(
@@ -140,6 +142,7 @@ def read_updates(
         config=source.config,
         config_changes=_config_changes(folder, replaced.base, base, limits),
         warnings=(*source.notes, *replaced.warnings, *changed.warnings),
+        of_base=len(replaced.copies) > len(replaced.uncompared),
     )
 
 

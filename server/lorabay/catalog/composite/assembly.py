@@ -33,6 +33,7 @@ from lorabay.formats.trainers.folder_contents import explained
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lorabay.base.shapes import BaseShapes
@@ -64,17 +65,27 @@ class Assembly:
     trusted: bool = False
     weights: BaseWeights | None = None
 
-    def take(self, folder: Path, target: Path, read: FolderRead | None = None) -> Rejected | None:
+    def take(
+        self,
+        folder: Path,
+        target: Path,
+        read: FolderRead | None = None,
+        of_base: Callable[[], object] = lambda: None,
+    ) -> Rejected | None:
         """Put the adapter of `folder` into the empty folder `target`; return None on success.
 
         A composite is built, any other adapter is copied. How the adapter is used is what its own
-        folder says: the members' defaults are theirs. Raises OSError when writing fails, and
-        Stopped when `read` is to end.
+        folder says: the members' defaults are theirs. `of_base` is called if members lost copies of
+        the base's tensors, so that the sum is right over these only. Raises OSError when writing
+        fails, and Stopped when `read` is to end.
         """
         read = read or FolderRead()
         copies = target / "members"
         try:
-            taken = _Building(self, copies, read).take(folder, target, Nesting())
+            building = _Building(self, copies, read)
+            taken = building.take(folder, target, Nesting())
+            if building.is_of_base:
+                of_base()
         finally:
             # The result is written from the copies; then they may go.
             shutil.rmtree(copies, ignore_errors=True)
@@ -98,6 +109,7 @@ class _Building:
         self._assembly = assembly
         self._copies = copies
         self._read = read
+        self.is_of_base = False
         self._numbers = itertools.count()
         self._taken: dict[tuple[Path, int], Contents | Rejected] = {}
         """What became of each member, by its path without links and its depth.
@@ -214,5 +226,6 @@ class _Building:
         if isinstance(updates, Rejected):
             return updates
 
+        self.is_of_base |= updates.of_base
         problem = unfit(updates)
         return Contents(updates, adapters) if problem is None else rejected([problem])

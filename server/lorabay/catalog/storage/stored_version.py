@@ -105,9 +105,17 @@ class Made:
 
 
 def make(
-    source: Path, work: Path, checks: Checks, read: FolderRead | None = None
+    source: Path,
+    work: Path,
+    checks: Checks,
+    read: FolderRead | None = None,
+    *,
+    of_base: bool = False,
 ) -> Made | Rejected:
-    """Make a version from a private copy, below `work`. Raises Stopped when `read` is to end."""
+    """Make a version from a private copy, below `work`. Raises Stopped when `read` is to end.
+
+    `of_base` says that the copy is right over the base's present weights only, whatever it holds.
+    """
     read = read or FolderRead()
     canonical = inspect(source, checks)
     if isinstance(canonical, Rejected):
@@ -127,7 +135,8 @@ def make(
     # Output scales are right for the weights that they were computed from only. Of an adapter that
     # depends on no base, equal tensors are taken for these all the same, which is the safe way.
     bases: dict[str, Any] = {}
-    if (canonical.scales or canonical.of_base) and checks.base_weights is not None:
+    is_bound = bool(canonical.scales) or canonical.of_base or of_base
+    if is_bound and checks.base_weights is not None:
         bases["bases"] = [checks.base_weights.identity]
     _finish(folder, {"layout": LAYOUT, "spec": _fields_of_weights(spec)} | bases)
 
