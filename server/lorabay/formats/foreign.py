@@ -68,7 +68,7 @@ def _read(
     config = _config(folder, trainer.config_file, limits, trainer.config_advice)
     if isinstance(config, Rejected):
         return config
-    source = Source(config, file.tensors, checked(file))
+    source = Source(config, file.tensors, checked(file), trusted=True)
     updates = _updates(trainer.module, source, base)
     if isinstance(updates, Rejected):
         return updates
