@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,11 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from lorabay.algebra.updates import LowRank
 from lorabay.base.shapes import BaseShapes
+from lorabay.files.safetensors_header import TensorInfo
 from lorabay.formats.trainers.factors import (
+    Collected,
     Factor,
+    by_factor,
     half_rotary,
     in_base,
     product,
@@ -106,3 +111,28 @@ def test_a_transposed_weight_gets_the_transposed_change() -> None:
 def test_rows_are_those_of_whole_heads(rows: int, size: int, fits: bool) -> None:
     """A head size that does not divide them, or has no halves, is a reason."""
     assert bool([*rotary_problems(factor(rows, 3), size)]) != fits
+
+
+def test_a_factor_that_is_there_twice_is_named() -> None:
+    """Neither of the two is left out without a word."""
+    names = ("q.lora_A.default.weight", "q.lora_A.second.weight", "q.lora_B.default.weight")
+    tensors = [TensorInfo(name, "F32", (2, 2), 0, 16) for name in names]
+    pattern = re.compile(r"(?P<module>.+)\.(?P<factor>lora_[AB])\.\w+\.weight")
+    named = by_factor(tensors, pattern)
+    (problem,) = named.problems
+    assert problem.code == "ambiguous_module"
+    assert names[0] in problem.text
+    assert names[1] in problem.text
+
+
+def test_two_modules_that_change_one_tensor_are_a_problem() -> None:
+    """The second does not replace the first."""
+    collected = Collected()
+    update = LowRank(factor(2, 3).load, factor(3, 2).load, 2, 1.0)
+    collected.add({"q.weight": (update,)})
+    assert not isinstance(collected.as_updates("any", 1.0), Rejected)
+    collected.add({"k.weight": (update,), "q.weight": (update,)})
+    result = collected.as_updates("any", 1.0)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"ambiguous_module"}
+    assert "q.weight" in result.line

@@ -86,3 +86,40 @@ def test_each_defect_is_named(llama: Path, tmp_path: Path) -> None:
     save_file(tensors, left.folder / "adapters.safetensors")
     refusal = check_refused(left.folder, llama)
     assert refusal.codes == {"missing_tensor", "module_not_in_base", "shape", "unexpected_tensor"}
+
+
+def test_a_module_with_two_names_is_refused(llama: Path, tmp_path: Path) -> None:
+    """Neither of its two updates is left out."""
+    left = left_behind.mlx_lm(llama, tmp_path / "a")
+    tensors = load_file(left.folder / "adapters.safetensors")
+    module = "model.layers.0.self_attn.q_proj"
+    for factor in ("lora_a", "lora_b"):
+        tensors[f"language_model.{module}.{factor}"] = tensors[f"{module}.{factor}"] * 2
+    save_file(tensors, left.folder / "adapters.safetensors")
+    assert check_refused(left.folder, llama).codes == {"ambiguous_module"}
+
+
+def test_experts_with_two_names_are_refused(tmp_path: Path) -> None:
+    """Its two classes for experts name the same layer of the base."""
+    base, folder = tmp_path / "base", tmp_path / "a"
+    left_behind.base_of_experts(base, "gate_proj")
+    tensors = {}
+    for part in ("switch_mlp", "experts"):
+        name = f"model.layers.0.mlp.{part}.gate_proj"
+        tensors[f"{name}.lora_a"] = noise(3, 2, 5, seed=10)
+        tensors[f"{name}.lora_b"] = noise(3, 6, 2, seed=11)
+    config = mlx_config()
+    left_behind.write(folder, "adapters.safetensors", tensors, "adapter_config.json", config)
+    assert check_refused(folder, base).codes == {"ambiguous_module"}
+
+
+def test_a_head_beside_the_embedding_it_is_tied_to_is_refused(tmp_path: Path) -> None:
+    """mlx-lm has no such layer, and the embedding's update would replace it."""
+    from tests import peft_adapters
+
+    base = peft_adapters.make_base(tmp_path / "base", tied=True)
+    left = left_behind.mlx_lm(base, tmp_path / "a", embedding=True)
+    tensors = load_file(left.folder / "adapters.safetensors")
+    tensors |= {"lm_head.lora_a": torch.ones(32, 4), "lm_head.lora_b": torch.ones(4, 64)}
+    save_file(tensors, left.folder / "adapters.safetensors")
+    assert check_refused(left.folder, base).codes == {"ambiguous_module"}

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.formats.trainers import left_behind
 from tests.formats.trainers.proof import check_read, check_refused
@@ -37,7 +37,7 @@ def _state(folder: Path, **fields: object) -> None:
 
 
 def test_patterns_decide_the_scale_of_a_module(llama: Path, tmp_path: Path) -> None:
-    """They are PEFT's, any expression of Python's among them, and the other modules keep the config's alpha."""
+    """Any expression of Python's may be one; the other modules keep the config's alpha."""
     left = left_behind.swift(llama, tmp_path / "a")
     patterns = {
         "q_proj": 100 * left_behind.ALPHA,
@@ -84,3 +84,18 @@ def test_fields_that_say_how_it_began_change_nothing(llama: Path, tmp_path: Path
     left = left_behind.swift(llama, tmp_path / "a")
     _state(left.folder, init_lora_weights="gaussian", use_rslora=None, alpha_pattern={}, bias=None)
     check_read(left, llama)
+
+
+@pytest.mark.parametrize("second", ["{}.lora_{}.second.weight", "language_model.{}.lora_{}.weight"])
+def test_a_second_adapter_in_the_file_is_not_left_out(
+    second: str, llama: Path, tmp_path: Path
+) -> None:
+    """Two tuners, or two names of one module."""
+    left = left_behind.swift(llama, tmp_path / "a")
+    tensors = load_file(left.folder / "adapter_model.safetensors")
+    module = "model.layers.0.self_attn.q_proj"
+    for factor in "AB":
+        stored = tensors[f"{module}.lora_{factor}.default.weight"]
+        tensors[second.format(module, factor)] = stored * 2
+    save_file(tensors, left.folder / "adapter_model.safetensors")
+    assert check_refused(left.folder, llama).codes == {"ambiguous_module"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from safetensors.torch import load_file, save_file
 
 from lorabay.algebra.updates import LowRank
 from lorabay.base.shapes import BaseShapes
@@ -57,3 +58,15 @@ def test_experts_of_a_base_that_fuses_them_are_refused(llama: Path, tmp_path: Pa
     folder = tmp_path / "a"
     left_behind.write(folder, "adapter_model.safetensors", tensors, "adapter_config.json", config)
     assert check_refused(folder, llama).codes == {"module_not_in_base"}
+
+
+def test_a_head_with_two_names_is_refused(llama: Path, tmp_path: Path) -> None:
+    """Tinker's own name of it and the base's mean one module."""
+    left = left_behind.tinker(llama, tmp_path / "a")
+    file = left.folder / "adapter_model.safetensors"
+    tensors = load_file(file)
+    for factor in ("lora_A", "lora_B"):
+        stored = tensors[f"base_model.model.model.unembed_tokens.{factor}.weight"]
+        tensors[f"base_model.model.lm_head.{factor}.weight"] = stored * 2
+    save_file(tensors, file)
+    assert check_refused(left.folder, llama).codes == {"ambiguous_module"}

@@ -73,3 +73,14 @@ def test_rows_of_a_qwen_are_as_they_are(model_type: str, llama: Path, tmp_path: 
     left_behind.write(folder, "adapter_model.safetensors", tensors, "adapter_config.json", config)
     weights[name] = weights[name] + (6.0 / 4) * (b @ a)
     check_read(left_behind.Left(folder, weights), base)
+
+
+def test_a_magnitude_with_two_names_is_refused(llama: Path, tmp_path: Path) -> None:
+    """Neither of the two is left out: the end of the name may be there or not."""
+    left = left_behind.torchtune(llama, tmp_path / "a", dora=True)
+    as_safetensors(left.folder)
+    file = left.folder / "adapter_model.safetensors"
+    tensors = load_file(file)
+    name = "layers.0.attn.q_proj.magnitude"
+    save_file(tensors | {f"{name}.weight": tensors[name] * 2}, file)
+    assert check_refused(left.folder, llama).codes == {"ambiguous_module"}

@@ -54,7 +54,7 @@ class Named:
 def by_factor(tensors: Iterable[TensorInfo], name: re.Pattern[str]) -> Named:
     """Sort tensors by the groups `module` and `factor` of their names.
 
-    A name that does not match as a whole is a problem.
+    A name that does not match as a whole is a problem, and so is a factor that is there twice.
     """
     modules: defaultdict[str, dict[str, TensorInfo]] = defaultdict(dict)
     problems: list[Reason] = []
@@ -64,8 +64,18 @@ def by_factor(tensors: Iterable[TensorInfo], name: re.Pattern[str]) -> Named:
             problems.append(unexpected(tensor))
             continue
         problems += dtype_problems(tensor)
-        modules[match["module"]][match["factor"]] = tensor
+        first = modules[match["module"]].setdefault(match["factor"], tensor)
+        if first is not tensor:
+            problems.append(_same_factor(first, tensor, match["module"], match["factor"]))
     return Named(dict(sorted(modules.items())), tuple(problems))
+
+
+def _same_factor(first: TensorInfo, second: TensorInfo, module: str, factor: str) -> Reason:
+    text = (
+        f"{quoted(first.name)} and {quoted(second.name)} are both the {factor} of "
+        f"{quoted(module)}; keep one of them"
+    )
+    return Reason("ambiguous_module", text)
 
 
 def in_base(name: str, base: BaseShapes) -> str:
@@ -147,22 +157,37 @@ def _problems(module: str, a: Factor, b: Factor, base: BaseShapes) -> Iterator[R
         yield from product_problems(module, b.shape[0], a.shape[1], shape)
 
 
-def as_updates(
-    trainer: str,
-    alpha: float,
-    by_tensor: Mapping[str, tuple[Update, ...]],
-    reasons: Iterable[Reason],
-) -> Updates | Rejected:
-    """Return the updates of a whole adapter, or every reason against it."""
-    problems = list(reasons)
-    if not by_tensor and not problems:
-        text = "the safetensors file holds no tensors of this format"
-        problems.append(Reason("no_tensors", text))
-    if problems:
-        return rejected(problems)
+class Collected:
+    """The updates of an adapter, module after module, and every reason against it."""
 
-    rank = max(_rank(update) for updates in by_tensor.values() for update in updates)
-    return Updates(trainer, rank, alpha, by_tensor)
+    def __init__(self, reasons: Iterable[Reason] = ()) -> None:
+        self.by_tensor: dict[str, tuple[Update, ...]] = {}
+        self.reasons = list(reasons)
+
+    def add(self, made: Mapping[str, tuple[Update, ...]] | Rejected) -> None:
+        """Add what one module does. Two that change one tensor of the base are a problem."""
+        if isinstance(made, Rejected):
+            self.reasons += made.reasons
+            return
+        self.reasons += map(named_twice, sorted(made.keys() & self.by_tensor.keys()))
+        self.by_tensor |= made
+
+    def as_updates(self, trainer: str, alpha: float) -> Updates | Rejected:
+        """Return the updates of the whole adapter, or the reasons."""
+        if not self.by_tensor and not self.reasons:
+            text = "the safetensors file holds no tensors of this format"
+            self.reasons.append(Reason("no_tensors", text))
+        if self.reasons:
+            return rejected(self.reasons)
+
+        rank = max(_rank(update) for updates in self.by_tensor.values() for update in updates)
+        return Updates(trainer, rank, alpha, self.by_tensor)
+
+
+def named_twice(name: str) -> Reason:
+    """Return the reason for a tensor or module of the base that two modules of a file mean."""
+    text = f"two modules of the adapter are {quoted(name)} of the base; keep one of them"
+    return Reason("ambiguous_module", text)
 
 
 def _rank(update: Update) -> int:

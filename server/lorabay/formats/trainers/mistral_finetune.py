@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from lorabay.formats.config.config_fields import FIELDS, Alpha, parse
 from lorabay.formats.tensor_names import missing_roles
 from lorabay.formats.trainers.factors import (
-    as_updates,
+    Collected,
     by_factor,
     half_rotary,
     in_base,
@@ -27,7 +27,6 @@ from lorabay.formats.trainers.factors import (
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
-    from lorabay.algebra.updates import Update
     from lorabay.base.shapes import BaseShapes
     from lorabay.formats.interface import Source, Updates
 
@@ -72,8 +71,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     if isinstance(params, Rejected):
         return rejected([*params.reasons, *named.problems])
 
-    reasons = [*named.problems]
-    by_tensor: dict[str, tuple[Update, ...]] = {}
+    collected = Collected(named.problems)
     for name, tensors in named.modules.items():
         module = _in_transformers(name)
         problems = [*missing_roles(name, dict(tensors), _FACTORS)]
@@ -81,20 +79,17 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
             text = f"{quoted(name)} is no module of Mistral's own code that is known here"
             problems.append(Reason("module_not_in_base", text))
         if module is None or problems:
-            reasons += problems
+            collected.add(rejected(problems))
             continue
 
         a, b = (stored(source, tensors[factor]) for factor in _FACTORS)
         if name.partition(".")[2].partition(".")[2] in _ROTATED:
-            reasons += rotary_problems(b, params.head_dim)
+            collected.reasons += rotary_problems(b, params.head_dim)
             b = half_rotary(b, params.head_dim)
         module = in_base(module, base)
         made = product(module, a, b, params.lora.scaling, base)
-        if isinstance(made, Rejected):
-            reasons += made.reasons
-        else:
-            by_tensor[f"{module}.weight"] = (made,)
-    return as_updates("mistral-finetune", params.lora.scaling, by_tensor, reasons)
+        collected.add(made if isinstance(made, Rejected) else {f"{module}.weight": (made,)})
+    return collected.as_updates("mistral-finetune", params.lora.scaling)
 
 
 def _in_transformers(name: str) -> str | None:

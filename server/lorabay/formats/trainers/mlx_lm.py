@@ -21,7 +21,14 @@ from lorabay.base.shapes import HEAD, is_embedding
 from lorabay.formats.config.config_fields import FIELDS, Alpha, parse
 from lorabay.formats.tensor_names import missing_roles, shape_problem, unexpected
 from lorabay.formats.trainers.experts import DOWN, GATE, UP, ExpertPair, expert_updates
-from lorabay.formats.trainers.factors import as_updates, by_factor, in_base, product, stored
+from lorabay.formats.trainers.factors import (
+    Collected,
+    by_factor,
+    in_base,
+    named_twice,
+    product,
+    stored,
+)
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -65,34 +72,29 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
         return rejected([*config.reasons, *named.problems])
 
     scale = config.lora_parameters.scale
-    reasons = [*_ambiguities(config), *named.problems]
+    collected = Collected([*_ambiguities(config), *named.problems])
     layers: defaultdict[str, dict[str, ExpertPair]] = defaultdict(dict)
-    read: list[dict[str, tuple[Update, ...]] | Rejected] = []
     for name, tensors in named.modules.items():
         match = _EXPERTS.fullmatch(name)
         problems = [*_unfit(name, tensors, config, has_experts=match is not None)]
         if problems:
-            reasons += problems
+            collected.add(rejected(problems))
         elif match is not None and len(tensors["lora_a"].shape) == _EXPERT_DIMENSIONS:
             experts = in_base(f"{match['block']}.experts", base)
+            if match["leaf"] in layers[experts]:
+                collected.reasons.append(named_twice(f"{experts}.{match['leaf']}"))
             layers[experts][match["leaf"]] = ExpertPair(tensors["lora_a"], tensors["lora_b"])
         else:
-            read.append(_module(source, config, in_base(name, base), tensors, base))
-    read += [expert_updates(source, name, pairs, scale, base) for name, pairs in layers.items()]
-
-    by_tensor: dict[str, tuple[Update, ...]] = {}
-    for made in read:
-        if isinstance(made, Rejected):
-            reasons += made.reasons
-        else:
-            by_tensor |= made
+            collected.add(_module(source, config, in_base(name, base), tensors, base))
+    for experts, pairs in layers.items():
+        collected.add(expert_updates(source, experts, pairs, scale, base))
 
     # mlx-lm applies LoRA on an embedding to the head, too, where the two are tied.
     embedding = next(filter(is_embedding, base.shapes), None)
-    shared = by_tensor.get(f"{embedding}.weight")
+    shared = collected.by_tensor.get(f"{embedding}.weight")
     if base.tied and shared is not None:
-        by_tensor[f"{HEAD}.weight"] = shared
-    return as_updates("mlx-lm", scale, by_tensor, reasons)
+        collected.add({f"{HEAD}.weight": shared})
+    return collected.as_updates("mlx-lm", scale)
 
 
 def _ambiguities(config: _Config) -> list[Reason]:

@@ -3,8 +3,9 @@
 From modelscope/ms-swift, `swift/tuners/base.py` (`Swift.save_to_peft_format`): the tuner's name
 stands between `lora_A` and `weight`, PEFT's prefix is missing, and the files lie in a folder of the
 tuner's name. The config has PEFT's fields (`swift/tuners/lora.py`, `LoRAConfig`), which mean what
-they mean there, and two of its own that change the formula. `additional_config.json`, which ms-swift writes beside a PEFT adapter, holds settings
-of the training only (`lora_dtype`, `lorap_lr_ratio`, `lorap_emb_lr`) and changes nothing.
+they mean there, and two of its own that change the formula. `additional_config.json`, which
+ms-swift writes beside a PEFT adapter, holds settings of the training only (`lora_dtype`,
+`lorap_lr_ratio`, `lorap_emb_lr`) and changes nothing.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from lorabay.formats.config.config_values import normalised
 from lorabay.formats.config.lora_config import LoraConfig, unmergeable_problems
 from lorabay.formats.pissa import init_problems
 from lorabay.formats.tensor_names import missing_roles
-from lorabay.formats.trainers.factors import as_updates, by_factor, in_base, product, stored
+from lorabay.formats.trainers.factors import Collected, by_factor, in_base, product, stored
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lorabay.algebra.updates import LowRank, Update
+    from lorabay.algebra.updates import LowRank
     from lorabay.base.shapes import BaseShapes
     from lorabay.files.safetensors_header import TensorInfo
     from lorabay.formats.interface import Source, Updates
@@ -53,14 +54,12 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     if unfit:
         return rejected([*reasons, *unfit])
 
-    by_tensor: dict[str, tuple[Update, ...]] = {}
+    collected = Collected(reasons)
     for name, tensors in named.modules.items():
-        made = _module(source, config, modules[name], tensors, base)
-        if isinstance(made, Rejected):
-            reasons += made.reasons
-        else:
-            by_tensor[f"{modules[name]}.weight"] = (made,)
-    return as_updates("ms-swift", config.lora_alpha, by_tensor, reasons)
+        module = modules[name]
+        made = _module(source, config, module, tensors, base)
+        collected.add(made if isinstance(made, Rejected) else {f"{module}.weight": (made,)})
+    return collected.as_updates("ms-swift", config.lora_alpha)
 
 
 def _feature_problems(config: Mapping[str, object]) -> Iterator[Reason]:

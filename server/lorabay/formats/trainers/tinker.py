@@ -17,11 +17,17 @@ from lorabay.base.shapes import HEAD
 from lorabay.formats.config.config_fields import RankAndAlpha, parse
 from lorabay.formats.tensor_names import missing_roles
 from lorabay.formats.trainers.experts import DOWN, GATE, UP, ExpertPair, expert_updates
-from lorabay.formats.trainers.factors import as_updates, by_factor, in_base, product, stored
+from lorabay.formats.trainers.factors import (
+    Collected,
+    by_factor,
+    in_base,
+    named_twice,
+    product,
+    stored,
+)
 from lorabay.reasons import Rejected, rejected
 
 if TYPE_CHECKING:
-    from lorabay.algebra.updates import Update
     from lorabay.base.shapes import BaseShapes
     from lorabay.formats.interface import Source, Updates
 
@@ -45,13 +51,12 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
         return rejected([*config.reasons, *named.problems])
 
     scale = config.lora_alpha / config.r
-    reasons = [*named.problems]
+    collected = Collected(named.problems)
     layers: defaultdict[str, dict[str, ExpertPair]] = defaultdict(dict)
-    by_tensor: dict[str, tuple[Update, ...]] = {}
     for name, tensors in named.modules.items():
         missing = [*missing_roles(name, dict(tensors), _FACTORS)]
         if missing:
-            reasons += missing
+            collected.add(rejected(missing))
             continue
 
         match = _EXPERTS.fullmatch(name)
@@ -60,23 +65,19 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
             # Those of a layer that the model does not have are empty.
             if 0 not in (*a.shape, *b.shape):
                 experts = _in_base(f"{match['block']}.experts", base)
-                layers[experts][_EXPERT_LEAVES[match["leaf"]]] = ExpertPair(a, b)
+                leaf = _EXPERT_LEAVES[match["leaf"]]
+                if leaf in layers[experts]:
+                    collected.reasons.append(named_twice(f"{experts}.{leaf}"))
+                layers[experts][leaf] = ExpertPair(a, b)
             continue
 
         module = _in_base(name, base)
         made = product(module, stored(source, a), stored(source, b), scale, base)
-        if isinstance(made, Rejected):
-            reasons += made.reasons
-        else:
-            by_tensor[f"{module}.weight"] = (made,)
+        collected.add(made if isinstance(made, Rejected) else {f"{module}.weight": (made,)})
 
     for experts, pairs in layers.items():
-        changed = expert_updates(source, experts, pairs, scale, base)
-        if isinstance(changed, Rejected):
-            reasons += changed.reasons
-        else:
-            by_tensor |= changed
-    return as_updates("tinker", config.lora_alpha, by_tensor, reasons)
+        collected.add(expert_updates(source, experts, pairs, scale, base))
+    return collected.as_updates("tinker", config.lora_alpha)
 
 
 def _in_base(name: str, base: BaseShapes) -> str:

@@ -17,7 +17,7 @@ from lorabay.algebra.updates import Directional
 from lorabay.formats.config.config_fields import RankAndAlpha, parse
 from lorabay.formats.tensor_names import missing_roles, shape_problem
 from lorabay.formats.trainers.factors import (
-    as_updates,
+    Collected,
     by_factor,
     half_rotary,
     in_base,
@@ -70,14 +70,10 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     if isinstance(config, Rejected) or reasons:
         return rejected([*(config.reasons if isinstance(config, Rejected) else ()), *reasons])
 
-    by_tensor: dict[str, tuple[Update, ...]] = {}
+    collected = Collected()
     for name, tensors in named.modules.items():
-        read = _module(source, config, name, tensors, base)
-        if isinstance(read, Rejected):
-            reasons += read.reasons
-        else:
-            by_tensor |= read
-    return as_updates("torchtune", config.lora_alpha, by_tensor, reasons)
+        collected.add(_module(source, config, name, tensors, base))
+    return collected.as_updates("torchtune", config.lora_alpha)
 
 
 def _base_problems(base: BaseShapes) -> list[Reason]:
