@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import peft
 import pytest
 import torch
@@ -13,8 +14,9 @@ from lorabay.algebra.updates import Replaced
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.transformers_quiet import quiet_transformers
 from lorabay.files.safetensors_header import TensorInfo
+from lorabay.files.tensors import from_float32
 from lorabay.formats.interface import Source
-from lorabay.formats.modules_to_save import updates, whole_tensors
+from lorabay.formats.modules_to_save import WholeTensors, updates, whole_tensors
 from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.reasons import Rejected
 from tests import peft_adapters
@@ -23,6 +25,8 @@ from tests.peft_adapters import ATTENTION
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lorabay.files.tensors import Tensor
 
 REPLACED = ["lora-modules-to-save", "lora-tokens", "ln-tuning", "tokens"]
 
@@ -108,3 +112,69 @@ def test_a_changed_vocabulary_is_a_change_of_the_config(llama: Path, tmp_path: P
     (update,) = found.updates["lm_head.weight"]
     assert isinstance(update, Replaced)
     assert update.values().shape == (70, 32)
+
+
+HEAD = "base_model.model.lm_head"
+EMBEDDING = "base_model.model.model.embed_tokens"
+
+
+def sorted_out(names: list[str]) -> WholeTensors:
+    """Sort tensors of a tiny base's embedding and head; each loads its place in `names`."""
+    shapes = {"model.embed_tokens": (8, 4), "lm_head": (8, 4)}
+    stored = {f"{module}.weight": sides for module, sides in shapes.items()}
+    base = BaseShapes(shapes, ("tiny",), None, tied=False, tensors=stored)
+    tensors = tuple(
+        TensorInfo(name, "F32", (2, 4) if name.endswith("delta") else (8, 4), 128 * place, 0)
+        for place, name in enumerate(names)
+    )
+
+    def read(info: TensorInfo) -> Tensor:
+        return from_float32(np.full(info.shape, names.index(info.name), np.float32), "F32")
+
+    return whole_tensors(Source({"trainable_token_indices": [1, 2]}, tensors, read), base)
+
+
+@pytest.mark.parametrize(
+    ("trained", "copy"),
+    [
+        (f"{HEAD}.modules_to_save.weight", f"{HEAD}.base_layer.weight"),
+        (f"{HEAD}.weight", f"{HEAD}.base_layer.weight"),
+        (
+            f"{EMBEDDING}.token_adapter.trainable_tokens_delta",
+            f"{EMBEDDING}.token_adapter.base_layer.weight",
+        ),
+    ],
+)
+@pytest.mark.parametrize("copy_first", [True, False])
+def test_a_copy_never_takes_the_place_of_what_was_trained(
+    trained: str, copy: str, copy_first: bool
+) -> None:
+    """PEFT keeps the old values beside the new ones, in any order."""
+    names = [copy, trained] if copy_first else [trained, copy]
+    whole = sorted_out(names)
+    assert whole.problems == ()
+    (update,) = whole.updates.values()
+    assert (update.values() == names.index(trained)).all()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{HEAD}.modules_to_save.weight", f"{HEAD}.token_adapter.weight"],
+        [f"{EMBEDDING}.token_adapter.trainable_tokens_delta", f"{EMBEDDING}.weight"],
+    ],
+)
+def test_two_tensors_for_one_of_the_base_are_refused(names: list[str]) -> None:
+    """Neither is a copy, and nothing says which of them counts."""
+    for order in (names, names[::-1]):
+        (problem,) = sorted_out(order).problems
+        assert problem.code == "ambiguous_module"
+        assert all(name in problem.text for name in names)
+
+
+def test_of_a_module_that_peft_saves_twice_the_name_without_wrapper_counts() -> None:
+    """PEFT reads that one; it saves both when the vocabulary has changed."""
+    names = [f"{HEAD}.modules_to_save.weight", f"{HEAD}.weight"]
+    whole = sorted_out(names)
+    assert whole.problems == ()
+    assert (whole.updates["lm_head.weight"].values() == 1).all()

@@ -33,6 +33,9 @@ _ROWS = re.compile(r"(?:\.token_adapter)?\.trainable_tokens_delta$")
 _BEFORE = ".original_module."
 """Marks the old values of a grown module, which PEFT saves beside the trained ones."""
 
+_TRAINED = ".modules_to_save."
+"""Marks the values of a module that was trained as a whole."""
+
 _BUFFER = re.compile(r"\.(?:inv_freq|original_inv_freq|masked_bias|position_ids)$")
 """Marks what older models computed from their config and saved with their state."""
 
@@ -91,11 +94,11 @@ def whole_tensors(
     """Sort out the tensors of the adapter that replace tensors of the base.
 
     With a `comparison`, copies of the base's own tensors are left out, and what PEFT marks as a
-    copy and differs is a problem.
+    copy and differs is a problem. So are two tensors that replace one of the base's.
     """
     sorting = _Sorting(dict(base.shapes), comparison)
-    # Shorter names last: of a module that is there twice, the one without a wrapper counts.
-    for tensor in sorted(source.tensors, key=lambda tensor: -len(tensor.name)):
+    # What counts comes first: names without a wrapper, and marked copies behind everything.
+    for tensor in sorted(source.tensors, key=lambda one: (_COPY in one.name, len(one.name))):
         if _BEFORE not in tensor.name and not _BUFFER.search(tensor.name):
             _sort(tensor, source, base, sorting)
 
@@ -114,11 +117,16 @@ def whole_tensors(
 
 @dataclass(slots=True)
 class _Sorting:
-    """What `whole_tensors` has collected so far; `shapes` are those of the base's modules."""
+    """What `whole_tensors` has collected so far.
+
+    `shapes` are those of the base's modules; `names` says which of the adapter's tensors is in
+    `updates`, by the base's name.
+    """
 
     shapes: dict[str, Shape | None]
     comparison: Comparison | None
     updates: dict[str, Replaced | ReplacedRows] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     rest: list[TensorInfo] = field(default_factory=list)
     problems: list[Reason] = field(default_factory=list)
     copies: list[str] = field(default_factory=list)
@@ -133,7 +141,8 @@ def _sort(tensor: TensorInfo, source: Source, base: BaseShapes, sorting: _Sortin
         if isinstance(rows, Reason):
             sorting.problems.append(rows)
         else:
-            sorting.updates[_ROWS.sub(".weight", tensor.name.removeprefix(PREFIX))] = rows
+            name = _ROWS.sub(".weight", tensor.name.removeprefix(PREFIX))
+            _add(tensor, name, rows, sorting)
         return
 
     # PEFT wraps the module that it trains; the base knows it without the wrapper.
@@ -150,8 +159,23 @@ def _sort(tensor: TensorInfo, source: Source, base: BaseShapes, sorting: _Sortin
     if is_whole and _is_left_out(tensor, name, source, sorting, is_marked_copy=is_marked_copy):
         return
 
-    sorting.updates[name] = Replaced(source.load(tensor), is_marked_copy)
+    if is_marked_copy and name in sorting.updates:
+        return
+    _add(tensor, name, Replaced(source.load(tensor), is_marked_copy), sorting)
     _follow_shape(tensor, name, base, sorting)
+
+
+def _add(tensor: TensorInfo, name: str, update: Replaced | ReplacedRows, sorting: _Sorting) -> None:
+    """Add what replaces the base's tensor `name`, or the reason that something else does."""
+    first = sorting.names.setdefault(name, tensor.name)
+    sorting.updates.setdefault(name, update)
+    # PEFT saves a module of a changed vocabulary with its wrapper as well, and reads it without.
+    if first not in (tensor.name, tensor.name.replace(_TRAINED, ".")):
+        text = (
+            f"{quoted(first)} and {quoted(tensor.name)} both replace {quoted(name)} of the base; "
+            "keep one of them"
+        )
+        sorting.problems.append(Reason("ambiguous_module", text))
 
 
 def _follow_shape(tensor: TensorInfo, name: str, base: BaseShapes, sorting: _Sorting) -> None:
