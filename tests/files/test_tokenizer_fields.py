@@ -96,5 +96,6 @@ def test_the_vocabulary_is_the_models_and_the_added_one(tmp_path: Path) -> None:
 def test_the_tokens_of_older_configs_are_read() -> None:
     """transformers 4 lists them by id; what has another form is passed over."""
     decoder = {"5": {"content": "<|new|>", "special": True}, "x": {"content": "no"}, "6": 7}
+    decoder["9" * 5000] = {"content": "far"}
     assert added_tokens({"added_tokens_decoder": decoder}) == {"<|new|>": 5}
     assert added_tokens({"added_tokens_decoder": []}) == {}

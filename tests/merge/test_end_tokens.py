@@ -79,6 +79,14 @@ def test_files_that_say_nothing_usable_are_ignored(folders: Path, text: str) -> 
     assert found(folders) == ()
 
 
+def test_an_id_that_no_vocabulary_reaches_is_ignored(folders: Path) -> None:
+    """Python reads no number of thousands of digits, and raises."""
+    decoder = {"9" * 5000: {"content": "<|far|>"}, "2": {"content": "<|im_end|>"}}
+    config = {"eos_token": "<|im_end|>", "added_tokens_decoder": decoder}
+    (folders / "adapter" / "tokenizer_config.json").write_text(json.dumps(config))
+    assert found(folders) == (2,)
+
+
 def test_other_fields_of_a_generation_config_stay(folders: Path) -> None:
     """Only the end tokens are written anew."""
     config = json.loads(with_end_tokens(folders / "base" / "generation_config.json", (2,)))

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _ADDED_TOKENS = b'"added_tokens":'
 
+_ID_DIGITS = 18
+"""Digits of a token's id at most. Python refuses to read a number of thousands of digits."""
+
 
 def chat_template(config: Mapping[str, Any]) -> str | None:
     """Return the template in a tokenizer's config: the only one, or the one called `default`."""
@@ -77,11 +80,16 @@ def added_tokens(config: Mapping[str, Any]) -> dict[str, int]:
         return {}
 
     ids: dict[str, int] = {}
-    for number, token in decoder.items():
-        content = _field(token, "content")
-        if isinstance(content, str) and number.isdecimal():
-            ids[content] = int(number)
+    for text, token in decoder.items():
+        content, number = _field(token, "content"), token_id(text)
+        if isinstance(content, str) and number is not None:
+            ids[content] = number
     return ids
+
+
+def token_id(text: str) -> int | None:
+    """Return the id that a text is, as the keys of JSON are texts; None if it is none."""
+    return int(text) if text.isdecimal() and len(text) <= _ID_DIGITS else None
 
 
 def added_tokens_in_head(head: bytes) -> dict[str, int]:

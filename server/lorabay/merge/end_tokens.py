@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lorabay.base.files import CONFIG
+from lorabay.files.tokenizer_fields import token_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,9 +78,10 @@ def _added_tokens(folder: Path) -> dict[str, int]:
     tokens: dict[str, int] = {}
     decoder = _object(folder / _TOKENIZER_CONFIG).get("added_tokens_decoder")
     if isinstance(decoder, dict):
-        for number, entry in decoder.items():
-            if number.isdecimal() and isinstance(entry, dict):
-                tokens[str(entry.get("content"))] = int(number)
+        for text, entry in decoder.items():
+            number = token_id(text)
+            if number is not None and isinstance(entry, dict):
+                tokens[str(entry.get("content"))] = number
 
     added = _object(folder / _TOKENIZER).get("added_tokens")
     for entry in added if isinstance(added, list) else ():
