@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,6 +86,18 @@ def test_an_id_that_no_vocabulary_reaches_is_ignored(folders: Path) -> None:
     config = {"eos_token": "<|im_end|>", "added_tokens_decoder": decoder}
     (folders / "adapter" / "tokenizer_config.json").write_text(json.dumps(config))
     assert found(folders) == (2,)
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "tokenizer_config.json"])
+def test_what_is_no_file_of_a_bearable_size_is_ignored(folders: Path, name: str) -> None:
+    """A FIFO would be waited for without end, and a huge file fill the memory."""
+    path = folders / "adapter" / name
+    os.mkfifo(path)
+    assert found(folders) == ()
+    path.unlink()
+    path.touch()
+    os.truncate(path, 1 << 40)
+    assert found(folders) == ()
 
 
 def test_other_fields_of_a_generation_config_stay(folders: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -197,10 +198,10 @@ def test_a_card_that_cannot_be_read_is_the_adapters_fault(
     with pytest.raises(FileNotFoundError):
         adapter.copy_card(tmp_path / "none")
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, *_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(SetupError, match=r"README.md cannot be read: Permission denied"):
         adapter.copy_card(tmp_path)
 
@@ -238,3 +239,25 @@ def test_what_an_adapter_says_of_its_use_goes_with_its_card(tmp_path: Path) -> N
         "lorabay.toml": b'tags = ["a"]',
         "tokenizer.json": bytes(5 << 20),
     }
+
+
+@pytest.mark.parametrize("name", [SCALES_FILE, "README.md"])
+def test_a_fifo_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    """Scales in the place of which one lies are refused; it is no card."""
+    adapter = make_lora(tmp_path / "adapter")
+    os.mkfifo(adapter / name)
+    chosen = ChosenAdapter.at(adapter)
+    chosen.copy_card(tmp_path)
+    assert not (tmp_path / name).exists()
+    if name == SCALES_FILE:
+        with pytest.raises(SetupError, match="is not a regular file"):
+            chosen.scales()
+
+
+def test_a_card_that_would_fill_the_memory(tmp_path: Path) -> None:
+    """The line says how large it is."""
+    adapter = make_lora(tmp_path / "adapter")
+    (adapter / "README.md").touch()
+    os.truncate(adapter / "README.md", 1 << 40)
+    with pytest.raises(SetupError, match=r"README\.md has 1099511627776 bytes"):
+        ChosenAdapter.at(adapter).copy_card(tmp_path)

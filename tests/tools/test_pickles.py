@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import warnings
+import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -14,6 +17,9 @@ from lorabay.errors import SetupError
 from lorabay.tools.pickles import without_pickled_adapter, without_pickles
 from tests import making
 from tests.merge.bases import make_base, make_lora
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.bfloat16)}
 
@@ -142,3 +148,79 @@ def test_another_trainers_safetensors_win_over_a_pickle(folders: tuple[Path, Pat
     torch.save(TENSORS, adapter / "adapter_model.pt")
     with without_pickled_adapter(adapter, allowed=False) as readable:
         assert readable == adapter
+
+
+def unused(folders: tuple[Path, Path]) -> None:
+    base, adapter = folders
+    with without_pickles(base, adapter, allowed=True):
+        pass
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.bin"])
+def test_a_fifo_is_not_waited_for(folders: tuple[Path, Path], name: str) -> None:
+    """Neither in the place of the config nor of the weights."""
+    adapter = pickled(folders[1], "adapter_model.safetensors", "adapter_model.bin")
+    (adapter / name).unlink()
+    os.mkfifo(adapter / name)
+    with pytest.raises(SetupError, match="is not a regular file"):
+        unused(folders)
+
+
+def test_a_config_that_would_fill_the_memory(folders: tuple[Path, Path]) -> None:
+    """It is refused by its size."""
+    adapter = pickled(folders[1], "adapter_model.safetensors", "adapter_model.bin")
+    os.truncate(adapter / "adapter_config.json", 1 << 40)
+    with pytest.raises(SetupError, match="the limit is"):
+        unused(folders)
+
+
+def quantised() -> torch.Tensor:
+    with warnings.catch_warnings(action="ignore"):
+        return torch.quantize_per_tensor(torch.ones(2), 1.0, 0, torch.qint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("a", lambda: torch.eye(3).to_sparse()),
+        ("a", lambda: torch.empty(3, device="meta")),
+        ("a", lambda: torch.ones(1).expand(1 << 45)),
+        ("a", lambda: torch.ones(2, dtype=torch.complex128)),
+        ("a", quantised),
+        ("\ud800", lambda: torch.ones(2)),
+        (7, lambda: torch.ones(2)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_what_safetensors_cannot_keep(
+    folders: tuple[Path, Path], name: object, make: Callable[[], torch.Tensor]
+) -> None:
+    """One line each, which names the file."""
+    pickled(folders[1], "adapter_model.safetensors", "adapter_model.bin", {name: make()})
+    with pytest.raises(SetupError, match=r"adapter_model\.bin holds ") as raised:
+        unused(folders)
+    assert "\n" not in raised.value.message
+
+
+@pytest.mark.parametrize("steps", [b"0.", b"(u.", b"h\x05.", b"]s."])
+def test_a_damaged_pickle_is_one_line(folders: tuple[Path, Path], steps: bytes) -> None:
+    """Its steps fail in ways of their own."""
+    adapter = pickled(folders[1], "adapter_model.safetensors", "adapter_model.bin")
+    whole = adapter / "adapter_model.bin"
+    with zipfile.ZipFile(whole) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(whole, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, b"\x80\x02" + steps if name.endswith("data.pkl") else content)
+    with pytest.raises(SetupError, match="is damaged"):
+        unused(folders)
+
+
+@pytest.mark.parametrize("index", ["[]", "{", '{"weight_map": {"a": 7}}', "[" * 100_000])
+def test_an_index_that_names_no_files(folders: tuple[Path, Path], index: str) -> None:
+    """The line names it."""
+    base, _ = folders
+    (base / "model.safetensors").unlink()
+    (base / "pytorch_model.bin.index.json").write_text(index)
+    with pytest.raises(SetupError, match=r"index\.json cannot be read"):
+        unused(folders)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,12 @@ from tests.formats.merged import check_equal, read
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def as_fifo(path: Path) -> None:
+    """Put a FIFO without a writer in the place of a file."""
+    path.unlink()
+    os.mkfifo(path)
 
 
 @pytest.fixture
@@ -71,6 +78,20 @@ def test_whole_weights_are_used_as_they_are(made: peft_adapters.Made) -> None:
     [
         (lambda part: part.unlink(), "part 2 is missing"),
         (lambda part: part.write_bytes(b"{"), "has only 1 bytes"),
+        (as_fifo, "is not a regular file"),
+        (lambda part: as_fifo(part.with_name("adapter_config.json")), "is not a regular file"),
+        (
+            lambda part: os.truncate(part.with_name("adapter_config.json"), 1 << 40),
+            "the limit is",
+        ),
+        (
+            lambda part: part.with_name("adapter_model-1-of-99999999999.safetensors").touch(),
+            "is missing",
+        ),
+        (
+            lambda part: part.with_name(part.name.replace("-00002-", "-2-")).touch(),
+            "of several savings",
+        ),
         (
             lambda part: part.write_bytes(
                 part.with_name(part.name.replace("-00002-", "-00001-")).read_bytes()

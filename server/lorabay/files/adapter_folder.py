@@ -73,8 +73,7 @@ def read_config(folder: Path, limits: Limits) -> Mapping[str, object] | Rejected
 def read_object(path: Path, limits: Limits) -> Mapping[str, object] | Rejected:
     """Return the JSON object in a file, or why there is none."""
     try:
-        with open_source(path, limits.config_bytes) as file:
-            written = read_bytes(file, limits.config_bytes)
+        written = read_small(path, limits.config_bytes)
     except Unreadable as problem:
         return rejected([problem.reason])
 
@@ -91,6 +90,12 @@ def read_object(path: Path, limits: Limits) -> Mapping[str, object] | Rejected:
     if not isinstance(content, dict):
         return rejected([Reason("config_not_json", f"{path.name} is not a JSON object")])
     return content
+
+
+def read_small(path: Path, limit: int) -> bytes:
+    """Return the content of a file of at most `limit` bytes; raise Unreadable as `open_source`."""
+    with open_source(path, limit) as file:
+        return read_bytes(file, limit)
 
 
 def copy_adapter(

@@ -12,6 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lorabay.base.files import CONFIG
+from lorabay.files.adapter_folder import Unreadable, read_small
+from lorabay.files.model_folder import SMALL_FILES
 from lorabay.files.tokenizer_fields import token_id
 
 if TYPE_CHECKING:
@@ -105,9 +107,9 @@ def _ids(config: Mapping[str, object]) -> tuple[int, ...]:
 
 
 def _object(path: Path) -> dict[str, object]:
-    """Return the JSON object in a file; an empty one if there is none."""
-    with suppress(OSError, ValueError, RecursionError):
-        content = json.loads(path.read_bytes())
+    """Return the JSON object in a file; an empty one if there is none that may be read."""
+    with suppress(Unreadable, ValueError, RecursionError):
+        content = json.loads(read_small(path, SMALL_FILES[path.name]))
         if isinstance(content, dict):
             return content
     return {}

@@ -14,6 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lorabay.errors import SetupError
+from lorabay.files.adapter_folder import Unreadable, read_small
+from lorabay.files.model_folder import SMALL_FILES
 from lorabay.merge.end_tokens import GENERATION_CONFIG
 
 if TYPE_CHECKING:
@@ -133,6 +135,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 def _has_template(path: Path | None) -> bool:
     """Return whether a tokenizer's config holds a chat template; older tokenizers keep it there."""
     if path is not None:
-        with suppress(OSError, ValueError, AttributeError):
-            return bool(json.loads(path.read_bytes()).get("chat_template"))
+        with suppress(Unreadable, ValueError, AttributeError, RecursionError):
+            content = read_small(path, SMALL_FILES[_TOKENIZER_CONFIG])
+            return bool(json.loads(content).get("chat_template"))
     return False

@@ -22,7 +22,15 @@ from lorabay.catalog.records import Records
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import DIGEST_PREFIX, Digest
 from lorabay.errors import SetupError
-from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE, WEIGHTS_FILE, Limits
+from lorabay.files.adapter_folder import (
+    CONFIG_FILE,
+    SCALES_FILE,
+    WEIGHTS_FILE,
+    Limits,
+    Unreadable,
+    open_source,
+    read_small,
+)
 from lorabay.files.real_paths import real_path
 from lorabay.files.safetensors_header import TensorInfo, read_header
 from lorabay.files.side_files import SIDE_FILES
@@ -50,6 +58,7 @@ CARD = "README.md"
 """Description of an adapter for people. Adapters that are made from it keep it."""
 
 _READ_BYTES = 1 << 20
+_CARD_BYTES = 64 << 20
 
 _READABLE = frozenset({"foreign_format", "pickle", "weights_missing"})
 """Codes of contents that some tool can read, or say more of."""
@@ -109,10 +118,12 @@ class ChosenAdapter:
         """
         path = self.folder / SCALES_FILE
         try:
-            with path.open("rb") as file:
+            with open_source(path, LIMITS.weights_bytes) as file:
                 tensors = read_header(file, max_bytes=_READ_BYTES)
-        except FileNotFoundError:
-            return {}
+        except Unreadable as problem:
+            if isinstance(problem.__cause__, FileNotFoundError | NotADirectoryError):
+                return {}
+            raise SetupError(f"{self.folder} cannot be used: {problem.reason}") from problem
         except OSError as error:
             raise SetupError(f"{path} cannot be read: {error.strerror}") from error
         if isinstance(tensors, Rejected):
@@ -160,9 +171,10 @@ class ChosenAdapter:
         for name in (CARD, *SIDE_FILES):
             path = self.origin / name
             try:
-                content = path.read_bytes() if path.is_file() else None
-            except OSError as error:
-                raise SetupError(f"{path} cannot be read: {error.strerror}") from error
+                limit = SIDE_FILES.get(name, _CARD_BYTES)
+                content = read_small(path, limit) if path.is_file() else None
+            except Unreadable as problem:
+                raise SetupError(f"{self.origin} cannot be used: {problem.reason}") from problem
             if content is not None:
                 (target / name).write_bytes(content)
 

@@ -7,7 +7,6 @@ while a block lasts. The folders themselves stay as they are. Loads torch only t
 from __future__ import annotations
 
 import json
-import pickle
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,12 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from lorabay.base.files import CONFIG, INDEX_FILE, SINGLE_FILE
 from lorabay.errors import SetupError
-from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.files.adapter_folder import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Unreadable,
+    open_source,
+    read_object,
+    read_small,
+)
 from lorabay.files.real_paths import real_path
 from lorabay.formats.trainers.foreign_files import find_foreign
+from lorabay.reasons import Rejected, quoted
+from lorabay.tools.find_adapter import LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _BASE = "pytorch_model.bin"
 _BASE_INDEX = "pytorch_model.bin.index.json"
@@ -65,9 +73,7 @@ def _readable_adapter(folder: Path, stack: ExitStack, *, allowed: bool) -> Path:
         )
 
     made = temporary_folder(folder, stack)
-    # Some trainers write none; then its reader says what is missing.
-    if (folder / CONFIG_FILE).exists():
-        (made / CONFIG_FILE).write_bytes((folder / CONFIG_FILE).read_bytes())
+    copy_config(folder, made)
     _convert(pickled, made / WEIGHTS_FILE)
     return made
 
@@ -95,7 +101,7 @@ def _readable_base(folder: Path, stack: ExitStack) -> Path:
         return folder
 
     made = temporary_folder(folder, stack)
-    (made / CONFIG).write_bytes((folder / CONFIG).read_bytes())
+    (made / CONFIG).write_bytes(_small(folder / CONFIG))
     if in_parts:
         _convert_parts(folder, made)
     else:
@@ -111,13 +117,28 @@ def temporary_folder(like: Path, stack: ExitStack) -> Path:
     return folder
 
 
+def copy_config(folder: Path, made: Path) -> None:
+    """Copy an adapter's config, if it has one. Raise SetupError if that may not be read."""
+    # Some trainers write none; then its reader says what is missing.
+    if (folder / CONFIG_FILE).exists():
+        (made / CONFIG_FILE).write_bytes(_small(folder / CONFIG_FILE))
+
+
+def _small(path: Path) -> bytes:
+    try:
+        return read_small(path, LIMITS.config_bytes)
+    except Unreadable as problem:
+        raise SetupError(f"{path.parent} cannot be used: {problem.reason}") from problem
+
+
 def _convert_parts(folder: Path, made: Path) -> None:
     """Convert every file that the index of `folder` names, and write an index for the results."""
-    try:
-        parts = json.loads((folder / _BASE_INDEX).read_bytes())["weight_map"]
-        pickled_files = sorted(set(parts.values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SetupError(f"{folder / _BASE_INDEX} cannot be read: {error}") from error
+    index = read_object(folder / _BASE_INDEX, LIMITS)
+    parts = None if isinstance(index, Rejected) else index.get("weight_map")
+    if not isinstance(parts, dict) or not all(isinstance(part, str) for part in parts.values()):
+        why = index.line if isinstance(index, Rejected) else "it names no file for each tensor"
+        raise SetupError(f"{folder / _BASE_INDEX} cannot be read: {why}")
+    pickled_files = sorted(set(parts.values()))
 
     weight_map: dict[str, str] = {}
     for number, pickled in enumerate(pickled_files, 1):
@@ -130,26 +151,57 @@ def _convert_parts(folder: Path, made: Path) -> None:
 def _convert(pickled: Path, safe: Path) -> list[str]:
     """Write the tensors of a pickle to the file `safe`, and return their names."""
     import torch
-    from safetensors.torch import save_file
 
+    _check_file(pickled)
     try:
         # Weights only: torch refuses everything but tensors and plain containers.
         content: Any = torch.load(pickled, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError:
-        raise SetupError(f"weights {pickled} are missing") from None
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        first = next(iter(str(error).splitlines()), "")
+    except Exception as error:  # a damaged pickle raises whatever its steps raise
         raise SetupError(
-            f"{pickled} cannot be read without running code, or is damaged: {first[:200]}"
+            f"{pickled} cannot be read without running code, or is damaged: {_first(error)}"
         ) from error
 
     is_tensors = isinstance(content, dict) and all(
-        isinstance(value, torch.Tensor) for value in content.values()
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items()
     )
     if not is_tensors:
         raise SetupError(f"{pickled} holds something else than tensors by name")
 
-    # Tensors may share memory in a pickle, which safetensors does not allow.
-    tensors = {str(name): tensor.clone().contiguous() for name, tensor in content.items()}
-    save_file(tensors, safe, {"format": "pt"})
-    return list(tensors)
+    _save(content, pickled, safe)
+    return list(content)
+
+
+def _check_file(pickled: Path) -> None:
+    """Raise SetupError unless a pickle is there, as a file: torch would wait for a FIFO."""
+    try:
+        with open_source(pickled, LIMITS.weights_bytes):
+            pass
+    except Unreadable as problem:
+        if isinstance(problem.__cause__, FileNotFoundError):
+            raise SetupError(f"weights {pickled} are missing") from None
+        raise SetupError(f"{pickled} cannot be used: {problem.reason}") from problem
+
+
+def _save(content: Mapping[str, Any], pickled: Path, safe: Path) -> None:
+    """Write tensors to the file `safe`. Raise SetupError for what is no plain table of numbers."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Any] = {}
+    for name, tensor in content.items():
+        try:
+            # Tensors may share memory in a pickle, which safetensors does not allow.
+            tensors[name] = tensor.clone().contiguous()
+        except RuntimeError as error:
+            text = f"{pickled} holds {quoted(name)}, which is no plain tensor: {_first(error)}"
+            raise SetupError(text) from error
+    try:
+        save_file(tensors, safe, {"format": "pt"})
+    except (KeyError, RuntimeError, ValueError, SafetensorError) as error:
+        text = f"{pickled} holds what safetensors cannot keep: {_first(error)}"
+        raise SetupError(text) from error
+
+
+def _first(error: Exception) -> str:
+    """Return the first line of what a library says, in bounds."""
+    return next(iter(str(error).splitlines()), "")[:200]

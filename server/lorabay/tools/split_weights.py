@@ -12,20 +12,21 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from lorabay.errors import SetupError
-from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.files.adapter_folder import WEIGHTS_FILE, Unreadable, open_source
 from lorabay.files.safetensors_header import header_bytes, read_header
 from lorabay.formats.trainers.foreign_files import PART
 from lorabay.reasons import Rejected, quoted
-from lorabay.tools.pickles import temporary_folder
+from lorabay.tools.find_adapter import LIMITS
+from lorabay.tools.pickles import copy_config, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from lorabay.files.safetensors_header import TensorInfo
 
-_HEADER_BYTES = 100 << 20
-"""Largest header that the safetensors format allows."""
+_CHUNK = 1 << 20
 
 
 @contextmanager
@@ -42,11 +43,13 @@ def with_joined_weights(folder: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             made = temporary_folder(folder, stack)
-            if (folder / CONFIG_FILE).exists():
-                (made / CONFIG_FILE).write_bytes((folder / CONFIG_FILE).read_bytes())
+            copy_config(folder, made)
             _join(parts, made / WEIGHTS_FILE)
+        except Unreadable as problem:
+            raise SetupError(f"{folder} cannot be used: {problem.reason}") from problem
         except OSError as error:
-            raise SetupError(f"{error.filename} cannot be used: {error.strerror}") from error
+            place = error.filename or folder
+            raise SetupError(f"{place} cannot be used: {error.strerror}") from error
         yield made
 
 
@@ -57,19 +60,22 @@ def _parts(folder: Path) -> list[Path]:
 
     numbers: dict[int, Path] = {}
     counts: set[int] = set()
+    has_two = False
     for path in folder.iterdir():
         match = PART.fullmatch(path.name)
         if match is not None:
-            numbers[int(match["number"])] = path
+            number = int(match["number"])
+            has_two = has_two or number in numbers
+            numbers[number] = path
             counts.add(int(match["count"]))
     if not numbers:
         return []
 
     # Parts of two savings in one folder do not belong together.
     count = max(counts)
-    missing = sorted(set(range(1, count + 1)) - numbers.keys())
-    if missing or len(counts) > 1 or len(numbers) > count:
-        what = f"part {missing[0]} is missing" if missing else "they are of several savings"
+    missing = next((number for number in range(1, count + 1) if number not in numbers), None)
+    if missing or has_two or len(counts) > 1 or len(numbers) > count:
+        what = f"part {missing} is missing" if missing else "they are of several savings"
         raise SetupError(
             f"the weights in {folder} are split into {count} parts, and {what}; copy the adapter "
             "again, whole"
@@ -80,8 +86,8 @@ def _parts(folder: Path) -> list[Path]:
 def _join(parts: list[Path], target: Path) -> None:
     tensors: list[tuple[Path, TensorInfo]] = []
     for path in parts:
-        with path.open("rb") as file:
-            header = read_header(file, max_bytes=_HEADER_BYTES)
+        with open_source(path, LIMITS.weights_bytes) as file:
+            header = read_header(file, max_bytes=LIMITS.header_bytes)
         if isinstance(header, Rejected):
             raise SetupError(f"{path} cannot be used: {header.line}")
         tensors += [(path, info) for info in header]
@@ -94,6 +100,13 @@ def _join(parts: list[Path], target: Path) -> None:
     with target.open("xb") as joined:
         joined.write(header_bytes([info for _, info in tensors]))
         for path, info in tensors:
-            with path.open("rb") as file:
+            with open_source(path, LIMITS.weights_bytes) as file:
                 file.seek(info.start)
-                joined.write(file.read(info.end - info.start))
+                _copy(file, joined, info.end - info.start)
+
+
+def _copy(source: BinaryIO, target: BinaryIO, count: int) -> None:
+    """Copy `count` bytes, few at a time."""
+    while count and (chunk := source.read(min(_CHUNK, count))):
+        target.write(chunk)
+        count -= len(chunk)
