@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,139 @@ def test_an_unfinished_overwrite_leaves_the_earlier_merge(
         if not name.startswith(".merging")
     }
     assert now == before
+
+
+class Killed(BaseException):
+    """What a kill is to the code that it ends."""
+
+
+def killed_at_step(monkeypatch: pytest.MonkeyPatch, method: str, number: int) -> None:
+    """End the process at the `number`th step on the disk of a method of Output, for good."""
+    original = getattr(Output, method)
+    taken, is_under_way = 0, False
+
+    def step(call: Callable[..., object]) -> Callable[..., object]:
+        def stepping(*arguments: object, **named: object) -> object:
+            nonlocal taken
+            taken += is_under_way
+            if is_under_way and taken >= number:
+                raise Killed
+            return call(*arguments, **named)
+
+        return stepping
+
+    def watched(*arguments: object) -> None:
+        nonlocal is_under_way
+        is_under_way = True
+        original(*arguments)
+        is_under_way = False
+
+    monkeypatch.setattr(Output, method, watched)
+    for name in ("replace", "rename", "unlink", "rmdir", "fsync"):
+        monkeypatch.setattr(os, name, step(getattr(os, name)))
+
+
+def kills(method: str, prepare: Callable[[], object], run: Callable[[], object]) -> Iterator[int]:
+    """Kill `run` at one step of a method after the other; yield the number of each step."""
+    for number in itertools.count(1):
+        prepare()
+        with pytest.MonkeyPatch.context() as patch:
+            killed_at_step(patch, method, number)
+            try:
+                run()
+            except Killed:
+                pass
+            else:
+                return
+        yield number
+
+
+def left_over(folder: Path) -> dict[str, bytes]:
+    """Return what lies in a folder besides the notes of its user."""
+    return {name: data for name, data in contents(folder).items() if name != "notes.txt"}
+
+
+def with_notes(folders: Path) -> Path:
+    """Make an earlier merge of more files, and notes of a user's beside it."""
+    shutil.rmtree(folders / "merged", ignore_errors=True)
+    merge(merge_settings(folders, max_shard_bytes=4_000))
+    (folders / "merged" / "notes.txt").write_text("mine")
+    return folders / "merged"
+
+
+def test_the_same_command_finishes_after_a_kill_at_any_step(folders: Path) -> None:
+    """Also where it takes the place of an earlier merge, beside a file of the user's."""
+    whole = contents(folders / "whole")
+
+    def overwrite() -> None:
+        merge(merge_settings(folders, overwrite=True))
+
+    steps, merged = 0, folders / "merged"
+    for steps in kills("publish", lambda: with_notes(folders), overwrite):
+        if looks_like_a_model(merged):
+            assert all_tensors(merged) == all_tensors(folders / "whole")
+        overwrite()
+        assert left_over(merged) == whole, steps
+        assert (merged / "notes.txt").read_text() == "mine"
+    assert steps > 20
+
+
+def test_a_model_is_whole_when_the_same_command_has_nothing_to_finish(folders: Path) -> None:
+    """A kill while only the work folder is left to remove costs nobody the model."""
+    merged, whole = folders / "merged", contents(folders / "whole")
+
+    def plain() -> None:
+        merge(merge_settings(folders))
+
+    refusals = 0
+    for _ in kills("publish", lambda: shutil.rmtree(merged, ignore_errors=True), plain):
+        if (merged / ".merging/published.json").exists() or not looks_like_a_model(merged):
+            plain()
+        else:
+            with pytest.raises(SetupError, match="is not empty"):
+                plain()
+            shutil.rmtree(merged / ".merging", ignore_errors=True)
+            refusals += 1
+        assert contents(merged) == whole
+    assert refusals > 0
+
+
+def test_another_command_begins_anew_after_a_kill_at_any_step(folders: Path) -> None:
+    """And so does the first one, when the other was killed as it began."""
+    with_notes(folders)
+    flags = {"dtype": "float32", "max_shard_bytes": 5_000, "overwrite": True}
+    merge(merge_settings(folders, output=folders / "fresh", **flags))
+    fresh, whole = contents(folders / "fresh"), contents(folders / "whole")
+
+    def half_published() -> None:
+        with_notes(folders)
+        with pytest.MonkeyPatch.context() as patch:
+            stopped_at_move(patch, folders / "merged", 4)
+            with pytest.raises(KeyboardInterrupt):
+                merge(merge_settings(folders, overwrite=True))
+
+    steps = 0
+    for steps in kills("_begin", half_published, lambda: merge(merge_settings(folders, **flags))):
+        settings, right = ({}, whole) if steps % 2 else (flags, fresh)
+        merge(merge_settings(folders, **{"overwrite": True, **settings}))
+        assert left_over(folders / "merged") == right, steps
+    assert steps > 10
+
+
+def test_files_that_were_taken_back_are_published_beside_notes(folders: Path) -> None:
+    """A verification that fails, or a kill in it, leaves a folder that the same command takes."""
+    merged = with_notes(folders)
+    with pytest.MonkeyPatch.context() as patch:
+        stopped_at_move(patch, merged, 4)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders, overwrite=True))
+    for _ in range(2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lorabay.merge.verify.verifier.Verifier.run", fail)
+            with pytest.raises(SetupError, match="no proof"):
+                merge(merge_settings(folders, overwrite=True, verify=True))
+    merge(merge_settings(folders, overwrite=True))
+    assert left_over(merged) == contents(folders / "whole")
 
 
 def test_something_else_is_not_overwritten(folders: Path) -> None:

@@ -7,7 +7,8 @@
 
 No program takes a folder without config.json for a model: a reader sees nothing or all of it. A
 later run with the same inputs goes on from the files that are finished; a run with other inputs
-starts over. The folder is locked while a run lasts. This module does not know the files' content.
+starts over. Both may come after a kill at any step. The folder is locked while a run lasts. This
+module does not know the files' content.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ PROVENANCE_FILE = "merge.json"
 _WORK = ".merging"
 _LOCK = "lock"
 _INPUTS = "inputs.json"
+_NO_INPUTS = "{}\n"
 _PUBLISHED = "published.json"
 _IGNORED = frozenset({_WORK, "lost+found"})
 
@@ -114,7 +116,8 @@ class Output:
             raise SetupError(
                 f"the output folder {self.folder} is not empty; choose another, or pass --overwrite"
             )
-        if PROVENANCE_FILE not in names:
+        # An overwrite that was interrupted may have removed the earlier merge already.
+        if PROVENANCE_FILE not in names and not (self.work / _INPUTS).exists():
             raise SetupError(
                 f"the output folder {self.folder} holds something else than a merged model: it "
                 f"has no {PROVENANCE_FILE}; only what `lorabay merge` made is overwritten"
@@ -128,13 +131,17 @@ class Output:
             if path.read_text() == text:
                 return
 
+        # From here on nothing that is left counts as finished, also after a kill.
+        if path.exists():
+            durable.write(path, _NO_INPUTS)
+
         # The published files go first, as long as published.json still names them.
         for name in self._published():
             self._remove(name)
         for entry in list(self.work.iterdir()):
             if entry.is_dir():
                 shutil.rmtree(entry)
-            elif entry.name != _LOCK:
+            elif entry.name not in (_LOCK, _INPUTS):
                 entry.unlink()
         durable.write(path, text)
 
@@ -184,6 +191,8 @@ class Output:
                     durable.sync(self.folder)
 
         durable.sync(self.folder)
+        # First, for without the rest of `work` nothing could be said of the files that it names.
+        (self.work / _PUBLISHED).unlink()
         shutil.rmtree(self.work, ignore_errors=True)
 
     def withdraw(self) -> None:
