@@ -89,8 +89,35 @@ def test_a_tensor_without_steps_is_only_rounded(tmp_path: Path, target: int) -> 
     large[0, 0] = 1e6
     merging = Merging(large, (), None, Place(target, FIRST, "F16", COLUMNS))
     tally = Workspace(np.float32).run(merging, slice(0, ROWS))
-    assert tally == Tally(infinite=1)
+    assert tally == Tally(not_finite=1)
     np.testing.assert_array_equal(written(tmp_path, "F16")[1:], W[1:].astype(np.float16))
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
+@pytest.mark.parametrize("computed", [np.float32, np.float64])
+@pytest.mark.parametrize("has_steps", [True, False])
+def test_numbers_that_are_no_longer_finite_are_counted(
+    target: int, dtype: str, computed: type, has_steps: bool
+) -> None:
+    """In every dtype; those that the base has itself are no fault of the merge."""
+    broken = W.copy()
+    broken[0, :2] = np.nan, -np.inf
+    merged = broken.copy()
+    if has_steps:
+        merged[1, :3] = np.inf, np.nan, -np.inf
+    steps = (Replacement(merged),) if has_steps else ()
+    merging = Merging(broken, steps, None, Place(target, FIRST, dtype, COLUMNS))
+    tally = Workspace(computed).run(merging, slice(0, ROWS))
+    assert tally.not_finite == (3 if has_steps else 0)
+
+
+@pytest.mark.parametrize(("dtype", "count"), [("BF16", 2), ("F32", 2), ("F64", 0), ("F16", 3)])
+def test_the_range_is_that_of_the_output(target: int, dtype: str, count: int) -> None:
+    """A float64 on the way holds more than the others."""
+    large = W.astype(np.float64)
+    large[2, :3] = 1e200, -4e38, 3e38
+    merging = Merging(W, (Replacement(large),), None, Place(target, FIRST, dtype, COLUMNS))
+    assert Workspace(np.float64).run(merging, slice(0, ROWS)).not_finite == count
 
 
 def test_a_base_that_became_shorter(tmp_path: Path, target: int) -> None:

@@ -284,3 +284,44 @@ def test_a_faint_change_is_told(tmp_path: Path) -> None:
     report = merge(merge_settings(tmp_path))
     assert 1 <= len(report.warnings) <= 6
     assert "model.layers.0.self_attn.v_proj.weight: the change" in " ".join(report.warnings)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float16"])
+@pytest.mark.parametrize("float64", [False, True])
+def test_what_is_not_finite_is_never_published(tmp_path: Path, dtype: str, float64: bool) -> None:
+    """Sums may leave the range of every dtype; no verification is needed to see it."""
+    make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
+    file = tmp_path / "adapter" / "adapter_model.safetensors"
+    tensors = making.load(file)
+    name = next(name for name in tensors if "v_proj.lora_A" in name)
+    for factor in (name, name.replace("lora_A", "lora_B")):
+        tensors[factor] = making.stored(values(tensors[factor]) * np.float32(1e30))
+    making.save(file, tensors)
+    with pytest.raises(SetupError, match=r"numbers of .*v_proj\.weight infinite or NaN"):
+        merge(merge_settings(tmp_path, dtype=dtype, float64=float64))
+    assert not (tmp_path / "merged" / "config.json").exists()
+
+
+def test_a_direction_of_a_row_of_zeros_is_never_published(tmp_path: Path) -> None:
+    """DoRA divides by the row's length, as PEFT does, and makes NaN of it."""
+    base = make_base(tmp_path / "base", files=1)
+    tensors = making.load(base / "model.safetensors")
+    module = next(name for name in tensors if name.endswith("q_proj.weight")).removesuffix(
+        ".weight"
+    )
+    weight = values(tensors[f"{module}.weight"]).copy()
+    weight[3] = 0
+    tensors[f"{module}.weight"] = making.stored(weight)
+    making.save(base / "model.safetensors", tensors)
+
+    adapter = make_lora(tmp_path / "adapter", ("q_proj",), use_dora=True)
+    factors = making.load(adapter / "adapter_model.safetensors")
+    for name in [name for name in factors if "lora_B" in name]:
+        b = values(factors[name]).copy()
+        b[3] = 0
+        factors[name] = making.stored(b)
+        magnitude = making.stored(np.ones(len(b), np.float32))
+        factors[name.replace("lora_B.weight", "lora_magnitude_vector")] = magnitude
+    making.save(adapter / "adapter_model.safetensors", factors)
+    with pytest.raises(SetupError, match=r"numbers of .*q_proj\.weight infinite or NaN"):
+        merge(merge_settings(tmp_path))

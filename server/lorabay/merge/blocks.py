@@ -32,6 +32,13 @@ BLOCK_NUMBERS = 1 << 17
 core, and small writes find free pages faster than large ones."""
 
 
+_TAME = 1e76
+"""A sum of squares below which no number is over 1e38, which every dtype but float16 can hold."""
+
+_BF16_EXPONENT = np.uint16(0x7F80)
+"""Bits that are all set in an infinity or NaN."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """Sums over numbers of one tensor. Tallies of its parts add up to that of the whole."""
@@ -47,8 +54,8 @@ class Tally:
     changed: int = 0
     """Numbers that differ from the base's own, stored in the same dtype."""
 
-    infinite: int = 0
-    """Numbers that are too large for the dtype."""
+    not_finite: int = 0
+    """Numbers that are infinite or NaN as they are stored, and finite in the base."""
 
     def plus(self, other: Tally) -> Tally:
         return Tally(
@@ -56,7 +63,7 @@ class Tally:
             self.weight + other.weight,
             self.change + other.change,
             self.changed + other.changed,
-            self.infinite + other.infinite,
+            self.not_finite + other.not_finite,
         )
 
 
@@ -119,7 +126,9 @@ class Workspace:
         for block in _blocks(rows, merging.target.columns):
             before = self._read(merging.source, block, merging.target.columns)
             out = self._output(merging.target, before.size)
-            tally = tally.plus(self._merge(merging, block, before, out))
+            # What is not finite is counted; NumPy need not warn of it.
+            with np.errstate(all="ignore"):
+                tally = tally.plus(self._merge(merging, block, before, out))
             _write_all(merging.target.file, out, merging.target.offset(block.start))
         return tally
 
@@ -153,8 +162,7 @@ class Workspace:
 
         widen(before, merging.source_dtype, values)
         if not merging.steps:
-            narrow(values, out_dtype, out, scratch)
-            return Tally(infinite=_count_infinite(out))
+            return Tally(not_finite=_round(values, merging, before, out, scratch))
 
         # A norm that the steps know costs no copy of the numbers from before.
         weight = float(np.vdot(values, values))
@@ -171,7 +179,7 @@ class Workspace:
             np.subtract(values, original, out=scratch)
             change = float(np.vdot(scratch, scratch))
 
-        narrow(values, out_dtype, out, scratch)
+        not_finite = _round(values, merging, before, out, scratch)
         if not merging.keeps_dtype:
             # The base's own numbers in the output's dtype; `values` is free by now.
             before = values.view(np.uint8)[: out.nbytes].view(out.dtype)
@@ -180,7 +188,7 @@ class Workspace:
         differs = self._differs[: out.size]
         np.not_equal(out, before, out=differs)
         changed = int(np.count_nonzero(differs))
-        return Tally(before.size, weight, change, changed, _count_infinite(out))
+        return Tally(before.size, weight, change, changed, not_finite)
 
     def _buffers(self, size: int) -> tuple[Floats, ...]:
         if not self._blocks or self._blocks[0].size < size:
@@ -199,9 +207,33 @@ def _at_least(buffer: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return buffer if buffer.size >= size else np.empty(size, np.uint8)
 
 
-def _count_infinite(out: NDArray[np.generic]) -> int:
-    # Only float16 has a range so small that a weight may leave it.
-    return int(np.count_nonzero(np.isinf(out))) if out.dtype == np.float16 else 0
+def _round(
+    values: Floats,
+    merging: Merging,
+    before: NDArray[np.generic],
+    out: NDArray[np.generic],
+    scratch: Floats,
+) -> int:
+    """Write `values` into `out` in the output's dtype; return how many are no longer finite.
+
+    `before` are the base's stored numbers. `values` and `scratch` are destroyed.
+    """
+    # One sum tells that no number is near the end of the range of any dtype but float16.
+    is_tame = merging.target.dtype != "F16" and bool(np.vdot(values, values) < _TAME)
+    narrow(values, merging.target.dtype, out, scratch)
+    if is_tame:
+        return 0
+
+    base = np.empty(before.size, values.dtype)
+    widen(before, merging.source_dtype, base)
+    lost = np.isfinite(base) & ~_is_finite(out, merging.target.dtype)
+    return int(np.count_nonzero(lost))
+
+
+def _is_finite(stored: NDArray[np.generic], dtype: str) -> NDArray[np.bool_]:
+    if dtype != "BF16":
+        return np.isfinite(stored)
+    return (stored & _BF16_EXPONENT) != _BF16_EXPONENT  # type: ignore[operator]
 
 
 def _write_all(file: int, values: NDArray[np.generic], start: int) -> None:

@@ -197,10 +197,11 @@ def _peft_layers(job: Job) -> PeftLayers | None:
 
 def _check_range(job: Job, tallies: Tallies) -> None:
     for name, tally in tallies.items():
-        if tally.infinite:
+        if tally.not_finite:
             raise SetupError(
-                f"{tally.infinite} numbers of {name} are too large for {job.dtype}; "
-                "pass --dtype bfloat16 or float32"
+                f"the merge makes {tally.not_finite} numbers of {name} infinite or NaN in "
+                f"{job.dtype}; pass --dtype bfloat16 or float32 if they are too large for it, else "
+                "the adapter does not fit this base"
             )
 
 
