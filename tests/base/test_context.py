@@ -58,3 +58,8 @@ def test_a_shorter_length_is_not_taken_over() -> None:
     config = {"max_position_embeddings": 32, "rope_theta": 1e4, "vocab_size": 7}
     assert longer(config, base) == {"rope_theta": 1e4}
     assert longer(config | {"max_position_embeddings": 99}, base)["max_position_embeddings"] == 99
+
+
+def test_a_number_that_no_float_holds_is_left_open() -> None:
+    """JSON has whole numbers of any size."""
+    assert Context.of({"rope_theta": 10**400}).theta is None

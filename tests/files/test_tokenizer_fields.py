@@ -91,6 +91,8 @@ def test_the_vocabulary_is_the_models_and_the_added_one(tmp_path: Path) -> None:
     pairs = {"model": {"type": "Unigram", "vocab": [["<unk>", 0.0], ["yes", -1.5]]}}
     assert vocabulary(pairs) == {"<unk>": 0, "yes": 1}
     assert vocabulary({}) == {}
+    odd = {"vocab": [["yes", -1.5], [], [["no"], 1.0], 7]}
+    assert vocabulary({"model": odd, "added_tokens": [{"content": "on", "id": True}]}) == {"yes": 0}
 
 
 def test_the_tokens_of_older_configs_are_read() -> None:

@@ -100,6 +100,26 @@ def test_what_is_no_file_of_a_bearable_size_is_ignored(folders: Path, name: str)
     assert found(folders) == ()
 
 
+@pytest.mark.parametrize("number", ["2", 2.5, True, None, -1, 1 << 40, [2]])
+def test_what_is_no_id_ends_nothing(folders: Path, number: object) -> None:
+    """Neither in a vocabulary nor in a generation config."""
+    save_tokenizer(folders / "adapter", "<|im_end|>")
+    save_generation(folders / "adapter", 1)
+    path = folders / "adapter" / "tokenizer.json"
+    tokenizer = json.loads(path.read_bytes())
+    tokenizer["model"]["vocab"]["<|im_end|>"] = number
+    tokenizer["added_tokens"] = []
+    path.write_text(json.dumps(tokenizer))
+    (folders / "adapter" / "tokenizer_config.json").write_text('{"eos_token": "<|im_end|>"}')
+    (folders / "base" / "tokenizer.json").unlink()
+    (folders / "base" / "tokenizer_config.json").unlink()
+    assert found(folders) == ()
+    (folders / "adapter" / "generation_config.json").write_text(
+        json.dumps({"eos_token_id": [number]})
+    )
+    assert found(folders) == ()
+
+
 def test_other_fields_of_a_generation_config_stay(folders: Path) -> None:
     """Only the end tokens are written anew."""
     config = json.loads(with_end_tokens(folders / "base" / "generation_config.json", (2,)))

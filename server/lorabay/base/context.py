@@ -7,6 +7,7 @@ are read as the same. Works on configs as JSON. Knows nothing of adapters.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -43,7 +44,7 @@ class Context:
         length = fields.get(LENGTH)
         return cls(
             length if isinstance(length, int) else None,
-            float(theta) if isinstance(theta, int | float) else None,
+            _number(theta),
             {**rope, "rope_type": kind} if stated else None,
         )
 
@@ -68,6 +69,13 @@ class Context:
         ):
             found.append("another scaling of positions")
         return tuple(found)
+
+
+def _number(value: object) -> float | None:
+    # A whole number in JSON may be larger than any float.
+    with suppress(OverflowError):
+        return float(value) if isinstance(value, int | float) else None
+    return None
 
 
 def longer(config: Mapping[str, object], base: Context) -> dict[str, object]:

@@ -127,10 +127,13 @@ def vocabulary(tokenizer: Mapping[str, Any]) -> dict[str, int]:
 def _vocabulary_of(model: object) -> dict[str, int]:
     tokens = _field(model, "vocab")
     if isinstance(tokens, dict):
-        return {text: number for text, number in tokens.items() if isinstance(number, int)}
-    if isinstance(tokens, list):
-        return {pair[0]: number for number, pair in enumerate(tokens) if isinstance(pair, list)}
-    return {}
+        return {text: number for text, number in tokens.items() if type(number) is int}
+    pairs = enumerate(tokens) if isinstance(tokens, list) else ()
+    return {pair[0]: number for number, pair in pairs if _is_pair(pair)}
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], str)
 
 
 def _numbered(tokens: list[Any]) -> dict[str, int]:
@@ -138,7 +141,7 @@ def _numbered(tokens: list[Any]) -> dict[str, int]:
     ids: dict[str, int] = {}
     for token in tokens:
         content, number = _field(token, "content"), _field(token, "id")
-        if isinstance(content, str) and isinstance(number, int):
+        if isinstance(content, str) and type(number) is int:
             ids[content] = number
     return ids
 

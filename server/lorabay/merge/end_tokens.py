@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from lorabay.base.files import CONFIG
 from lorabay.files.adapter_folder import Unreadable, read_small
@@ -26,6 +26,9 @@ END_FIELD = "eos_token_id"
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _TOKENIZER = "tokenizer.json"
+
+_VOCABULARY = range(1 << 31)
+"""The ids that a token may have."""
 
 
 def adapter_end_tokens(base: Path, adapter: Path) -> tuple[int, ...]:
@@ -70,9 +73,14 @@ def _id_of(token: str, folders: Sequence[Path]) -> int | None:
     """Return the id of a token in the first of the tokenizers that has it."""
     for folder in folders:
         for tokens in (_added_tokens(folder), _vocabulary(folder)):
-            if token in tokens:
-                return tokens[token]
+            number = tokens.get(token)
+            if _is_id(number):
+                return number
     return None
+
+
+def _is_id(value: object) -> TypeGuard[int]:
+    return type(value) is int and value in _VOCABULARY
 
 
 def _added_tokens(folder: Path) -> dict[str, int]:
@@ -92,7 +100,7 @@ def _added_tokens(folder: Path) -> dict[str, int]:
     return tokens
 
 
-def _vocabulary(folder: Path) -> Mapping[str, int]:
+def _vocabulary(folder: Path) -> Mapping[str, object]:
     """Return text -> id of a tokenizer whose file writes its vocabulary as a table."""
     model = _object(folder / _TOKENIZER).get("model")
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
@@ -103,7 +111,7 @@ def _ids(config: Mapping[str, object]) -> tuple[int, ...]:
     """Return the end tokens that a config names."""
     ends = config.get(END_FIELD)
     listed = ends if isinstance(ends, list) else [ends]
-    return tuple(end for end in listed if type(end) is int)
+    return tuple(end for end in listed if _is_id(end))
 
 
 def _object(path: Path) -> dict[str, object]:

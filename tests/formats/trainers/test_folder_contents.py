@@ -148,3 +148,10 @@ def test_shards_further_down_are_not_offered_to_be_moved(tmp_path: Path) -> None
     assert "save_pretrained" in reason.text
     making.make_adapter(tmp_path / "run" / "checkpoint-500")
     assert found(tmp_path / "run").code == "adapter_nested"
+
+
+def test_digits_that_are_no_number_have_no_order(tmp_path: Path) -> None:
+    """A superscript counts as a digit, and no number can be made of it."""
+    making.make_adapter(tmp_path / "x" / "10\u00b2")
+    making.make_adapter(tmp_path / "x" / "run10")
+    assert found(tmp_path / "x").code == "adapter_nested"

@@ -149,7 +149,7 @@ def _trace(what: str, names: Sequence[str]) -> str:
 
 def _in_order(name: str) -> list[tuple[int, str]]:
     """Return a sort key that puts checkpoint-500 before checkpoint-1000."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in _NUMBER.split(name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in _NUMBER.split(name)]
 
 
 def _nested(name: str, below: Sequence[str]) -> Reason:
