@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,3 +71,11 @@ def test_a_head_with_two_names_is_refused(llama: Path, tmp_path: Path) -> None:
         tensors[f"base_model.model.lm_head.{factor}.weight"] = stored * 2
     save_file(tensors, file)
     assert check_refused(left.folder, llama).codes == {"ambiguous_module"}
+
+
+def test_a_config_with_another_formula_is_refused(llama: Path, tmp_path: Path) -> None:
+    """The factor would be another one."""
+    left = left_behind.tinker(llama, tmp_path / "a")
+    path = left.folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"use_rslora": True}))
+    assert check_refused(left.folder, llama).codes == {"config_field"}

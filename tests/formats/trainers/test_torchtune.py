@@ -84,3 +84,22 @@ def test_a_magnitude_with_two_names_is_refused(llama: Path, tmp_path: Path) -> N
     name = "layers.0.attn.q_proj.magnitude"
     save_file(tensors | {f"{name}.weight": tensors[name] * 2}, file)
     assert check_refused(left.folder, llama).codes == {"ambiguous_module"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [({"r": 8}, "rank"), ({"use_rslora": True}, "config_field"), ({"use_dora": False}, None)],
+)
+def test_a_config_that_means_another_scale_is_refused(
+    fields: dict[str, object], code: str | None, llama: Path, tmp_path: Path
+) -> None:
+    """Many are written by hand."""
+    left = left_behind.torchtune(llama, tmp_path / "a")
+    as_safetensors(left.folder)
+    (left.folder / "adapter_config.json").write_text(
+        json.dumps({"r": 4, "lora_alpha": 6.0} | fields)
+    )
+    if code is None:
+        check_read(left, llama)
+    else:
+        assert check_refused(left.folder, llama).codes == {code}

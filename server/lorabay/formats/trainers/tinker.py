@@ -25,6 +25,7 @@ from lorabay.formats.trainers.factors import (
     product,
     stored,
 )
+from lorabay.formats.trainers.peft_fields import formula_problems
 from lorabay.reasons import Rejected, rejected
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
         return rejected([*config.reasons, *named.problems])
 
     scale = config.lora_alpha / config.r
-    collected = Collected(named.problems)
+    collected = Collected([*formula_problems(source.config, "Tinker"), *named.problems])
     layers: defaultdict[str, dict[str, ExpertPair]] = defaultdict(dict)
     for name, tensors in named.modules.items():
         missing = [*missing_roles(name, dict(tensors), _FACTORS)]

@@ -25,6 +25,7 @@ from lorabay.formats.trainers.factors import (
     rotary_problems,
     stored,
 )
+from lorabay.formats.trainers.peft_fields import formula_problems
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     """Return a product for each module, or a DoRA where magnitudes were trained."""
     config = parse(RankAndAlpha, source.config)
     named = by_factor(source.tensors, _NAME)
-    reasons = [*_base_problems(base), *named.problems]
+    fields = formula_problems(source.config, "torchtune", read=("use_dora",))
+    reasons = [*_base_problems(base), *fields, *named.problems]
     if isinstance(config, Rejected) or reasons:
         return rejected([*(config.reasons if isinstance(config, Rejected) else ()), *reasons])
 
@@ -103,6 +105,9 @@ def _module(
         return rejected(reasons)
 
     a, b = (stored(source, tensors[factor]) for factor in _FACTORS)
+    if a.shape[:1] != (config.r,):
+        text = f"{quoted(a.name)} has shape {a.shape}, the config says rank {config.r}"
+        reasons.append(Reason("rank", text))
     reordered = module.endswith(_ROTATED) and _IS_REORDERED[base.model_type or ""]
     head_size = base.head_size or 0
     if reordered:
