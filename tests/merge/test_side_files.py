@@ -121,7 +121,8 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_a_tokenizers_config_that_is_no_config_has_no_template(tmp_path: Path, text: str) -> None:
     """However deep it nests."""
     base, adapter = tmp_path / "base", tmp_path / "adapter"
-    base.mkdir(), adapter.mkdir()
+    base.mkdir()
+    adapter.mkdir()
     (base / "chat_template.jinja").touch()
     (adapter / "tokenizer_config.json").write_text(text)
     assert side_files(base, adapter)["chat_template.jinja"] == base / "chat_template.jinja"

@@ -30,7 +30,7 @@ def test_a_field_that_changes_the_formula_is_named(field: str, value: object, co
 
 def test_fields_that_say_nothing_are_no_problem() -> None:
     """Templates write them with their defaults."""
-    config = {
+    config: dict[str, object] = {
         "r": 8,
         "use_rslora": None,
         "use_dora": False,

@@ -105,8 +105,9 @@ def _module(
         return rejected(reasons)
 
     a, b = (stored(source, tensors[factor]) for factor in _FACTORS)
-    if a.shape[:1] != (config.r,):
-        text = f"{quoted(a.name)} has shape {a.shape}, the config says rank {config.r}"
+    rank = a.shape[0] if a.shape else 0
+    if rank != config.r:
+        text = f"{quoted(a.name)} has rank {rank}, the config says {config.r}"
         reasons.append(Reason("rank", text))
     reordered = module.endswith(_ROTATED) and _IS_REORDERED[base.model_type or ""]
     head_size = base.head_size or 0
