@@ -231,10 +231,11 @@ def _round(
 
 
 def _is_finite(stored: NDArray[np.generic], dtype: str) -> NDArray[np.bool_]:
+    finite: NDArray[np.bool_]
     if dtype == "BF16":
-        exponents = stored.view(np.uint16) & _BF16_EXPONENT
-        return np.not_equal(exponents, _BF16_EXPONENT)
-    finite: NDArray[np.bool_] = np.isfinite(stored)
+        finite = (stored.view(np.uint16) & _BF16_EXPONENT) != _BF16_EXPONENT
+    else:
+        finite = np.isfinite(stored)
     return finite
 
 
