@@ -143,6 +143,7 @@ def test_flags_in_the_text_exist() -> None:
         "--rollout-requests",
         "--source-changes",
         "--strangers",
+        "--swaps",
     }
     used = {
         (flag, one.name)
