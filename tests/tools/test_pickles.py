@@ -203,6 +203,7 @@ torch.save({"a": torch.quantize_per_tensor(torch.ones(2), 1.0, 0, torch.qint8)},
 """
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_quantised_tensors_are_none_that_safetensors_keeps(folders: tuple[Path, Path]) -> None:
     """Another process saves them: pickle asks every module that is loaded here for their type."""
     adapter = pickled(folders[1], "adapter_model.safetensors", "adapter_model.bin")
